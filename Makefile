@@ -12,13 +12,13 @@ up: install ## the same stack left running: Prefect UI, schedules, a worker (Ctr
 	@$(BIN)/callweave up
 
 test: install ## the whole test suite, on a real Postgres and a real Prefect server
-	@$(BIN)/pytest
+	@$(BIN)/pytest -n auto --dist loadfile
 
 test-faults: install ## the full fault matrix: every fault against every provider
-	@$(BIN)/pytest -m "faults or not faults"
+	@$(BIN)/pytest -n auto --dist loadfile -m "faults or not faults"
 
 check: install ## lint, format, types, migration drift
-	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/python -m tasks.migrate --drift
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/python -m tasks.migrate
 
 bench: install ## speed and memory as tables of ratios, peers included
 	@$(BIN)/python -m bench
@@ -30,12 +30,12 @@ install: .venv/installed ## the environment only (.venv)
 	@echo "Installing into .venv (once) ..."
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "uv==0.13.9"
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@$(BIN)/uv pip install --quiet --system-certs --python $(BIN)/python --require-hashes -r requirements.lock
+	@$(BIN)/uv pip install --quiet --system-certs --python $(BIN)/python --no-deps --no-build-isolation -e .
 	@touch $@
 
-lock: install ## compile requirements.lock anew from pyproject.toml
+lock: ## compile requirements.lock anew from pyproject.toml
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --group dev pyproject.toml -o requirements.lock
 
 clean: ## remove the environment and the embedded databases
-	rm -rf .venv .callweave
+	rm -rf .venv .venv-peers .callweave
