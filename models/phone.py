@@ -1,0 +1,86 @@
+"""Telephone identity: the text a provider wrote → E.164, or null.
+
+Rules by https://github.com/google/libphonenumber (validity and possibility) and the withheld-number codes that
+carriers spell on a telephone keypad.
+"""
+
+import re
+from functools import lru_cache
+
+import phonenumbers
+from phonenumbers import NumberParseException, PhoneNumber, PhoneNumberFormat
+
+HIDDEN_WORDS = frozenset(
+    {"anonymous", "blocked", "private", "restricted", "unavailable", "unknown", "withheld", "hidden", "no caller id"}
+)
+HIDDEN_NUMBERS = frozenset({"266696687", "7378742833", "2562533", "8656696", "86282452253"})
+"""anonymous, restricted, blocked, unknown, unavailable, as typed on a keypad."""
+
+ADDRESS = re.compile(r"\s*(sips?|client|webrtc)\s*:", re.IGNORECASE)
+PUNCTUATION = re.compile(r"[\s().\-/\u00a0\u2010-\u2015]+")
+
+
+def is_hidden(raw: str) -> bool:
+    """Whether the caller withheld the number, whatever digits stand in its place."""
+    bare = PUNCTUATION.sub("", raw).lower()
+    return (
+        raw.strip().lower() in HIDDEN_WORDS
+        or bare in HIDDEN_WORDS
+        or bare.lstrip("+").removeprefix("00") in HIDDEN_NUMBERS
+    )
+
+
+@lru_cache(maxsize=200_000)
+def e164(raw: str | None, region: str | None = None, *, assume_international: bool = False) -> str | None:
+    """`raw` as E.164, or None where it is no telephone number, hidden or not to be trusted.
+
+    Args:
+        raw: the number as the provider wrote it.
+        region: ISO 3166 code of the record's own country, for numbers written nationally.
+        assume_international: digits without a plus are a whole international number at this provider.
+    """
+    raw = (raw or "").strip().removeprefix("tel:")
+    if not raw or is_hidden(raw) or ADDRESS.match(raw):
+        return None
+    if (written := _international(raw)) is not None:
+        return _if_possible(_parse(written, None))
+    if _is_bare(raw) and (found := _bare(PUNCTUATION.sub("", raw), region, assume_international)):
+        return found
+    return _if_valid(_parse(raw, region)) if region else None
+
+
+def _international(raw: str) -> str | None:
+    """The number with a plus where it was written internationally (`+`, `00`)."""
+    text = raw.strip()
+    if text.startswith(("+", "\uff0b")):
+        return text
+    return "+" + text[2:] if text.startswith("00") else None
+
+
+def _is_bare(raw: str) -> bool:
+    return raw.strip().isascii() and PUNCTUATION.sub("", raw).isdigit()
+
+
+def _bare(digits: str, region: str | None, assume_international: bool) -> str | None:
+    """Digits without a plus: first as an international number, of the record's own country unless told otherwise."""
+    own = region and digits.startswith(str(phonenumbers.country_code_for_region(region)))
+    return _if_valid(_parse("+" + digits, None)) if own or assume_international else None
+
+
+def _parse(text: str, region: str | None) -> PhoneNumber | None:
+    try:
+        return phonenumbers.parse(text, region)
+    except NumberParseException:
+        return None
+
+
+def _if_possible(number: PhoneNumber | None) -> str | None:
+    return _format(number) if number and phonenumbers.is_possible_number(number) else None
+
+
+def _if_valid(number: PhoneNumber | None) -> str | None:
+    return _format(number) if number and phonenumbers.is_valid_number(number) else None
+
+
+def _format(number: PhoneNumber) -> str:
+    return phonenumbers.format_number(number, PhoneNumberFormat.E164)

@@ -1,0 +1,104 @@
+"""What a provider may declare. The engine acts on these values and knows no provider by name."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+from pydantic import BaseModel
+
+from models.paging import Paging
+from models.rows import Row
+from models.vocabulary import StreamName
+
+
+def segment(value: str) -> str:
+    """`value` as one segment of a path, whatever it holds."""
+    return quote(value, safe="")
+
+
+Params = dict[str, Any]
+"""Query parameters; a list repeats its name."""
+
+Mapper = Callable[[Any, str | None, list[Any]], Row]
+"""(payload, default region, details) → row. Raises `Rejected` with the reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class TimeFilter:
+    """The query parameters that bound a list by the time its windows are cut by."""
+
+    since: str
+    until: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """One list that a stream is read from; several where the account is read per channel."""
+
+    path: str
+    params: Params = field(default_factory=dict)
+    scope: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lookup:
+    """How one record is asked for by its id: a GET whose answer holds it bare, under `key`, or in a list there."""
+
+    path: str
+    params: Params = field(default_factory=dict)
+    key: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Details:
+    """A second list per record, read for new and changed records only."""
+
+    path: Callable[[Any, Any], str | None]
+    """(credentials, payload) → path, None where the record is complete as it is."""
+    items: str
+    paging: Paging
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stream:
+    name: StreamName
+    listings: Callable[[Any], list[Listing]]
+    lookups: Callable[[Any, str], list[Lookup]]
+    """(credentials, id) → where to ask, in order, until one holds it."""
+    address: Callable[[Any, str, Any], str | None]
+    """(credentials, id, payload) → the record's own path, which answers 404 or 410 once it is gone."""
+    items: str
+    paging: Paging
+    payload: Any
+    """A `TypedDict` of the fields that are used."""
+    to_row: Mapper
+    filters: type[BaseModel]
+    time_filter: TimeFilter | None = None
+    """None: the list cannot be bounded, and is read from its top."""
+    sorted_by: Callable[[Any], datetime | None] | None = None
+    """The time by which an unbounded list is supposed to run newest first; lets scheduled scans stop early."""
+    details: Details | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provider:
+    name: str
+    title: str
+    base_url: str
+    credentials: type[BaseModel]
+    account: Callable[[Any], str]
+    auth: Callable[[Any], httpx.Auth]
+    requests_per_second: float
+    lookback: timedelta
+    streams: tuple[Stream, ...]
+    filters: type[BaseModel]
+    """The documented filters of all streams together, for the form of the flow."""
+    secret_words: str
+    """What the credentials are called when they are refused, e.g. "client id or secret"."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def stream(self, name: StreamName) -> Stream:
+        return next(stream for stream in self.streams if stream.name is name)

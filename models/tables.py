@@ -1,0 +1,271 @@
+"""The base tables, ours to change. Downstream reads the views of schema `v1` (migrations) and nothing else.
+
+Calls and contacts refer to telephone numbers, never to each other, so nothing depends on the order of arrival.
+"""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    DateTime,
+    Identity,
+    Index,
+    Integer,
+    MetaData,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, BYTEA, JSONB
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+NAMING = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+Id = Annotated[int, mapped_column(BigInteger, Identity(), primary_key=True)]
+Moment = Annotated[datetime, mapped_column(DateTime(timezone=True))]
+MaybeMoment = Annotated[datetime | None, mapped_column(DateTime(timezone=True))]
+Now = Annotated[datetime, mapped_column(DateTime(timezone=True), server_default=text("now()"))]
+Count = Annotated[int, mapped_column(BigInteger, server_default=text("0"))]
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(naming_convention=NAMING)
+    type_annotation_map = {str: Text, int: BigInteger, bytes: BYTEA, dict[str, Any]: JSONB, list[str]: ARRAY(Text)}  # noqa: RUF012 - SQLAlchemy's own form
+
+
+class Phone(Base):
+    """A telephone number that some record named. Its id is the person's until people are linked."""
+
+    __tablename__ = "phone"
+    id: Mapped[Id]
+    e164: Mapped[str] = mapped_column(unique=True)
+    first_seen_at: Mapped[Now]
+
+
+class RecordColumns:
+    """What every synced record carries: its key, its version, and what arrived."""
+
+    id: Mapped[Id]
+    provider: Mapped[str]
+    account: Mapped[str]
+    external_id: Mapped[str]
+    digest: Mapped[bytes]
+    """Of the bytes received and the default region: equal means nothing to do, without reading the row."""
+    source_updated_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    """The provider's change time, -infinity where it has none. First part of the version."""
+    observed_at: Mapped[Moment]
+    """When the request that brought this content was sent, by the database's clock. Second part of the version."""
+    first_seen_at: Mapped[Now]
+    changed_at: Mapped[Now]
+    deleted_at: Mapped[MaybeMoment]
+    """As the provider says."""
+    vanished_at: Mapped[MaybeMoment]
+    """When a proven scan no longer held it and the provider denied it by id."""
+    scope: Mapped[str] = mapped_column(server_default=text("''"))
+    """The channel or workspaces it was last loaded through: only a list of the same scope can miss it."""
+    payload: Mapped[dict[str, Any]]
+
+
+class Call(RecordColumns, Base):
+    __tablename__ = "call"
+    __table_args__ = (
+        UniqueConstraint("provider", "account", "external_id"),
+        Index("ix_call_started_at", "started_at"),
+        Index("ix_call_remote_e164_started_at", "remote_e164", "started_at"),
+        Index("ix_call_not_final", "provider", "account", "started_at", postgresql_where=text("NOT is_final")),
+        Index("ix_call_changed_at", "changed_at"),
+        CheckConstraint("duration_seconds >= 0", "duration_not_negative"),
+    )
+    started_at: Mapped[Moment]
+    direction: Mapped[str]
+    outcome: Mapped[str]
+    provider_status: Mapped[str | None]
+    answered_at: Mapped[MaybeMoment]
+    ended_at: Mapped[MaybeMoment]
+    duration_seconds: Mapped[int | None] = mapped_column(Integer)
+    remote_e164: Mapped[str | None]
+    own_e164: Mapped[str | None]
+    remote_raw: Mapped[str | None]
+    own_raw: Mapped[str | None]
+    contact_external_id: Mapped[str | None]
+    parent_external_id: Mapped[str | None]
+    agent: Mapped[str | None]
+    is_final: Mapped[bool]
+
+
+class Contact(RecordColumns, Base):
+    __tablename__ = "contact"
+    __table_args__ = (
+        UniqueConstraint("provider", "account", "external_id"),
+        Index("ix_contact_e164s", "e164s", postgresql_using="gin"),
+        Index("ix_contact_changed_at", "changed_at"),
+    )
+    first_name: Mapped[str | None]
+    last_name: Mapped[str | None]
+    email: Mapped[str | None]
+    e164s: Mapped[list[str]]
+    opted_out: Mapped[bool | None]
+    crm_ids: Mapped[dict[str, Any]]
+
+
+class Window(Base):
+    """The ledger: one row per window of a stream. It is the truth of what was read, and the lock on who reads it.
+
+    A window is a stretch of time [since, until), or, where `position` is set, a run of pages of one scan.
+    """
+
+    __tablename__ = "sync_window"
+    __table_args__ = (
+        Index("ix_sync_window_open", "provider", "account", "stream", postgresql_where=text("state = 'open'")),
+        Index("ix_sync_window_stream", "provider", "account", "stream", "scope", "until"),
+        Index("ix_sync_window_scan_id", "scan_id"),
+        CheckConstraint("since < until", "not_inverted"),
+        CheckConstraint("state IN ('open', 'done', 'split')", "state"),
+        CheckConstraint("fetched = inserted + updated + unchanged + rejected + duplicate", "receipt"),
+    )
+    id: Mapped[Id]
+    provider: Mapped[str]
+    account: Mapped[str]
+    stream: Mapped[str]
+    scope: Mapped[str]
+    """Channels or workspaces the account is narrowed to, and the filters asked for; '' for everything."""
+    listing: Mapped[str]
+    """Which of the scope's lists, e.g. one channel; '' where there is one."""
+    filtered: Mapped[bool]
+    """Read through a filter: proves nothing of the stream."""
+    origin: Mapped[str]
+    since: Mapped[MaybeMoment]
+    until: Mapped[MaybeMoment]
+    scan_id: Mapped[str | None]
+    position: Mapped[str | None]
+    """Where in the scan's list this window begins; null: at its start, bounded by time instead."""
+    exhaustive: Mapped[bool]
+    """Of a scan: reads to the list's end, and so checks the order that lets other scans stop early."""
+    in_order: Mapped[bool | None]
+    """Of a scan: whether the records came newest first."""
+    state: Mapped[str] = mapped_column(server_default=text("'open'"))
+    verdict: Mapped[str | None]
+    reason: Mapped[str | None]
+    claimed_by: Mapped[str | None]
+    claimed_until: Mapped[MaybeMoment]
+    attempts: Mapped[Count]
+    requests: Mapped[Count]
+    pages: Mapped[Count]
+    provider_total: Mapped[int | None]
+    distinct_ids: Mapped[Count]
+    fetched: Mapped[Count]
+    inserted: Mapped[Count]
+    updated: Mapped[Count]
+    unchanged: Mapped[Count]
+    rejected: Mapped[Count]
+    duplicate: Mapped[Count]
+    deleted: Mapped[Count]
+    created_at: Mapped[Now]
+    started_at: Mapped[MaybeMoment]
+    finished_at: Mapped[MaybeMoment]
+
+
+class Sighting(Base):
+    """A record that an unfinished scan has seen; needed until its end tells which were missing."""
+
+    __tablename__ = "scan_sighting"
+    __table_args__ = ({"prefixes": ["UNLOGGED"]},)
+    scan_id: Mapped[str] = mapped_column(primary_key=True)
+    external_id: Mapped[str] = mapped_column(primary_key=True)
+
+
+class Settling(Base):
+    """A call that is looked at again by id, at growing gaps, until it is final."""
+
+    __tablename__ = "settling_call"
+    provider: Mapped[str] = mapped_column(primary_key=True)
+    account: Mapped[str] = mapped_column(primary_key=True)
+    external_id: Mapped[str] = mapped_column(primary_key=True)
+    looks: Mapped[int]
+    next_look_at: Mapped[Moment]
+
+
+class RejectedRow(Base):
+    """A record that could not be read, kept with its reason until it can."""
+
+    __tablename__ = "rejected_row"
+    __table_args__ = (
+        UniqueConstraint("provider", "account", "stream", "digest"),
+        Index(
+            "ix_rejected_row_unresolved",
+            "provider",
+            "account",
+            "stream",
+            postgresql_where=text("resolved_at IS NULL"),
+        ),
+    )
+    id: Mapped[Id]
+    provider: Mapped[str]
+    account: Mapped[str]
+    stream: Mapped[str]
+    external_id: Mapped[str | None]
+    reason: Mapped[str]
+    digest: Mapped[bytes]
+    payload: Mapped[dict[str, Any] | None]
+    content: Mapped[bytes]
+    """The bytes as received."""
+    first_seen_at: Mapped[Now]
+    last_seen_at: Mapped[Now]
+    resolved_at: Mapped[MaybeMoment]
+
+
+class Run(Base):
+    """One stream of one run: the receipt."""
+
+    __tablename__ = "sync_run"
+    __table_args__ = (
+        Index("ix_sync_run_stream", "provider", "account", "stream", "started_at"),
+        CheckConstraint("fetched = inserted + updated + unchanged + rejected + duplicate", "receipt"),
+    )
+    id: Mapped[Id]
+    flow_run_id: Mapped[str | None]
+    provider: Mapped[str]
+    account: Mapped[str]
+    stream: Mapped[str]
+    state: Mapped[str]
+    filtered: Mapped[bool]
+    """Asked for by filter or id: says nothing of the stream as a whole."""
+    started_at: Mapped[Now]
+    heartbeat_at: Mapped[Now]
+    finished_at: Mapped[MaybeMoment]
+    windows: Mapped[Count]
+    requests: Mapped[Count]
+    fetched: Mapped[Count]
+    inserted: Mapped[Count]
+    updated: Mapped[Count]
+    unchanged: Mapped[Count]
+    duplicate: Mapped[Count]
+    rejected: Mapped[Count]
+    deleted: Mapped[Count]
+    error: Mapped[str | None]
+
+
+class SyncStream(Base):
+    """A stream that is configured, from the first time a command saw it, and the scope it is read in."""
+
+    __tablename__ = "sync_stream"
+    provider: Mapped[str] = mapped_column(primary_key=True)
+    account: Mapped[str] = mapped_column(primary_key=True)
+    stream: Mapped[str] = mapped_column(primary_key=True)
+    scope: Mapped[str]
+
+
+class RequestBudget(Base):
+    """When the next request of an account may be sent: one row, one statement, however many processes."""
+
+    __tablename__ = "request_budget"
+    provider: Mapped[str] = mapped_column(primary_key=True)
+    account: Mapped[str] = mapped_column(primary_key=True)
+    free_at: Mapped[Moment]
