@@ -1,0 +1,20 @@
+"""Postgres and a Prefect server for one person's machine, started when first needed and stopped by the last to leave.
+
+    with stack(home) as running:
+        psycopg.connect(running.database_url)
+
+What is kept under `home` (`CALLWEAVE_HOME`):
+
+    postgres/        the cluster, with the databases `callweave` and `prefect`; holds the socket too
+    prefect/         PREFECT_HOME; a `prefect.toml` put here configures the server
+    *.log            what the two servers had to say
+    *.state          pid and whereabouts of each server, locked by the server itself while it lives
+    users.lock       locked shared by each command at work
+    gate.lock        locked by whoever starts or stops something
+"""
+
+from tasks.embedded.cluster import EmbeddedPostgres
+from tasks.embedded.errors import StackError
+from tasks.embedded.stack import Stack, client_environ, postgres, stack
+
+__all__ = ["EmbeddedPostgres", "Stack", "StackError", "client_environ", "postgres", "stack"]

@@ -1,0 +1,51 @@
+import http.client
+import signal
+import sys
+from pathlib import Path
+
+from tasks.embedded.daemon import Daemon
+from tasks.embedded.environ import prefect_home, server_environ
+from tasks.embedded.errors import StackError
+
+_SCRIPT = str(Path(__file__).with_name("serve.py"))
+_PATIENCE = 90
+
+
+class PrefectServer:
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.daemon = Daemon(home, "prefect")
+
+    def launch(self, database_url: str) -> None:
+        """Starts it, if it is not running; it waits for its database by itself."""
+        if self.daemon.running():
+            return
+        folder = prefect_home(self.home)
+        folder.mkdir(mode=0o700, exist_ok=True)
+        environ = server_environ(self.home, database_url.replace("postgresql:", "postgresql+asyncpg:"))
+        # -P: a folder named like one of Prefect's modules must not be imported in its place.
+        self.daemon.launch([sys.executable, "-P", _SCRIPT, database_url], {}, cwd=folder, env=environ)
+
+    def ready(self, database_url: str) -> str:
+        """Its API's URL. A server found running that does not recover is replaced."""
+        for _ in range(2):
+            self.launch(database_url)
+            if self.daemon.wait(self._is_ready, _PATIENCE):
+                return f"http://127.0.0.1:{self.daemon.facts()['port']}/api"
+            self.stop()
+        raise StackError(self.daemon.complaint())
+
+    def stop(self) -> None:
+        """Not waited for long: what it knows is in Postgres, and after a lost connection it may not end by itself."""
+        self.daemon.stop(signal.SIGTERM, signal.SIGKILL, patience=5)
+
+    def _is_ready(self) -> bool:
+        """Ready, not only healthy: this one asks the database."""
+        connection = http.client.HTTPConnection("127.0.0.1", int(self.daemon.facts().get("port", 0)), timeout=5)
+        try:
+            connection.request("GET", "/api/ready")
+            return connection.getresponse().status == http.client.OK
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()
