@@ -1,0 +1,343 @@
+"""Bird: the channels API of api.bird.com. https://docs.bird.com/api/voice-api/voice-calls-api/list-calls-from-a-channel
+
+- Lists run newest first by `createdAt`; the token is a position in that order, absent on the last page.
+- A row keeps its place while its status, end and duration change.
+- An agent's web call is logged as `incoming` (into the platform); the party that is a client is always ours.
+- `answeredAt` stands on unanswered calls too, even before `ringingAt`: only the status tells.
+- Numbers come with and without a plus; an unset time may read 0001-01-01.
+- A contact's featured identifiers can be a part of them; `identifierCount` tells.
+
+Assumed where the vendor is silent: `startAt` and `endAt` filter `createdAt`; numbers without plus are international.
+"""
+
+from collections.abc import Generator
+from datetime import timedelta
+from enum import StrEnum
+from typing import Annotated, Any, Required
+from uuid import UUID
+
+import httpx
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, TypeAdapter
+from typing_extensions import TypedDict
+
+from models.paging import CursorPaging
+from models.payload import (
+    Flag,
+    Identifier,
+    Items,
+    Label,
+    Maybe,
+    Number,
+    Text,
+    Time,
+    country,
+    moment,
+    part,
+    required_id,
+    required_start,
+    whole_seconds,
+    word,
+)
+from models.phone import e164
+from models.provider import Details, Listing, Lookup, Provider, Stream, TimeFilter, segment
+from models.rows import CallRow, ContactRow
+from models.vocabulary import Direction, Outcome, StreamName
+
+
+class Credentials(BaseModel):
+    """A workspace and an access key with the right to read its channels and contacts."""
+
+    workspace_id: str
+    access_key: SecretStr
+    channel_ids: str | None = None
+
+
+class KeyAuth(httpx.Auth):
+    """https://docs.bird.com/api/api-access/common-api-usage; a key that brings its own scheme word is sent as it is."""
+
+    def __init__(self, credentials: Credentials) -> None:
+        key = credentials.access_key.get_secret_value()
+        self._header = key if " " in key else f"AccessKey {key}"
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        request.headers["Authorization"] = self._header
+        yield request
+
+
+class PhoneNumber(TypedDict, total=False):
+    type: Text
+    number: Text
+    identity: Text
+    anonymous: Flag
+    countryIsoCode: Text
+
+
+class PartyContact(TypedDict, total=False):
+    id: Label
+
+
+class Party(TypedDict, total=False):
+    contact: Maybe[PartyContact]
+    number: Maybe[PhoneNumber]
+
+
+# "from" is a Python keyword, hence the other form of a TypedDict.
+Call = TypedDict(
+    "Call",
+    {
+        "id": Required[Identifier],
+        "originator": Maybe[Party],
+        "receiver": Maybe[Party],
+        "from": Text,
+        "to": Text,
+        "parentId": Label,
+        "direction": Text,
+        "status": Text,
+        "duration": Number,
+        "createdAt": Time,
+        "updatedAt": Time,
+        "answeredAt": Time,
+        "endedAt": Time,
+    },
+    total=False,
+)
+
+
+class KeyValue(TypedDict, total=False):
+    key: Text
+    value: Text
+
+
+class Attributes(TypedDict, total=False):
+    firstName: Text
+    lastName: Text
+
+
+class Contact(TypedDict, total=False):
+    """https://docs.bird.com/api/contacts-api/api-reference/manage-workspace-contacts/list-contacts"""
+
+    id: Required[Identifier]
+    updatedAt: Time
+    featuredIdentifiers: Items[KeyValue]
+    identifierCount: Number
+    attributes: Maybe[Attributes]
+
+
+DIRECTIONS = {"incoming": Direction.INBOUND, "outgoing": Direction.OUTBOUND}
+OUTCOMES = {
+    "accepted": Outcome.IN_PROGRESS,
+    "starting": Outcome.IN_PROGRESS,
+    "ringing": Outcome.IN_PROGRESS,
+    "ongoing": Outcome.IN_PROGRESS,
+    "scheduled": Outcome.SCHEDULED,
+    "completed": Outcome.ANSWERED,
+    "no-answer": Outcome.MISSED,
+    "busy": Outcome.BUSY,
+    "failed": Outcome.FAILED,
+    "cancelled": Outcome.CANCELLED,
+    "canceled": Outcome.CANCELLED,
+}
+SHOWS_ANSWER = {Outcome.ANSWERED, Outcome.VOICEMAIL, Outcome.IN_PROGRESS}
+CLIENT = "client:"
+NUMBERS = TypeAdapter(list[KeyValue])
+
+
+def is_client(party: Party, address: str | None) -> bool:
+    number = part(party.get("number"))
+    named = (address or "", number.get("number") or "")
+    return word(number.get("type")) == "webrtc" or any(text.strip().lower().startswith(CLIENT) for text in named)
+
+
+def direction_of(call: Call) -> Direction:
+    if is_client(part(call.get("originator")), call.get("from")):
+        return Direction.OUTBOUND
+    if is_client(part(call.get("receiver")), call.get("to")):
+        return Direction.INBOUND
+    return DIRECTIONS.get(word(call.get("direction")), Direction.UNKNOWN)
+
+
+def number_of(party: Party, region: str | None) -> str | None:
+    number = part(party.get("number"))
+    if number.get("anonymous"):
+        return None
+    home = country(number.get("countryIsoCode"), region)
+    named = None if word(number.get("type")) == "webrtc" else number.get("number")
+    return international(named, home) or international(number.get("identity"), home)
+
+
+def international(raw: str | None, region: str | None) -> str | None:
+    return e164(raw, region, assume_international=True)
+
+
+def sides(call: Call, direction: Direction) -> tuple[Party, str | None, Party, str | None]:
+    """The other party and its address, ours and its address."""
+    caller = part(call.get("originator")), call.get("from")
+    called = part(call.get("receiver")), call.get("to")
+    if direction is Direction.UNKNOWN:
+        return {}, None, {}, None
+    return (*called, *caller) if direction is Direction.OUTBOUND else (*caller, *called)
+
+
+def to_call(call: Call, region: str | None, _details: list[Any]) -> CallRow:
+    direction = direction_of(call)
+    outcome = OUTCOMES.get(word(call.get("status")), Outcome.UNKNOWN)
+    remote, remote_raw, own, own_raw = sides(call, direction)
+    return CallRow(
+        external_id=required_id(call["id"]),
+        started_at=required_start(call.get("createdAt")),
+        direction=direction,
+        outcome=outcome,
+        provider_status=call.get("status"),
+        answered_at=moment(call.get("answeredAt")) if outcome in SHOWS_ANSWER else None,
+        ended_at=moment(call.get("endedAt")),
+        duration_seconds=whole_seconds(call.get("duration")),
+        remote_e164=number_of(remote, region),
+        own_e164=number_of(own, region),
+        remote_raw=remote_raw,
+        own_raw=own_raw,
+        contact_external_id=part(remote.get("contact")).get("id"),
+        parent_external_id=call.get("parentId"),
+        is_final=outcome.is_final,
+        source_updated_at=moment(call.get("updatedAt")),
+    )
+
+
+def to_contact(contact: Contact, region: str | None, details: list[Any]) -> ContactRow:
+    attributes = part(contact.get("attributes"))
+    identifiers = [
+        pair for pair in [*part(contact.get("featuredIdentifiers")), *NUMBERS.validate_python(details)] if pair
+    ]
+    values = [(word(pair.get("key")), pair.get("value")) for pair in identifiers]
+    numbers = (international(value, region) for key, value in values if key == "phonenumber")
+    return ContactRow(
+        external_id=required_id(contact["id"]),
+        first_name=attributes.get("firstName"),
+        last_name=attributes.get("lastName"),
+        email=next((value for key, value in values if key == "emailaddress" and value), None),
+        e164s=list(dict.fromkeys(number for number in numbers if number)),
+        source_updated_at=moment(contact.get("updatedAt")),
+    )
+
+
+def missing_identifiers(credentials: Credentials, contact: Contact) -> str | None:
+    featured = part(contact.get("featuredIdentifiers"))
+    if (contact.get("identifierCount") or 0) <= len(featured):
+        return None
+    return workspace(credentials, f"contacts/{segment(contact['id'])}/identifiers")
+
+
+class CallDirection(StrEnum):
+    INCOMING = "incoming"
+    OUTGOING = "outgoing"
+
+
+class CallType(StrEnum):
+    PSTN = "pstn"
+    SIP = "sip"
+    WEBRTC = "webrtc"
+
+
+class CallStatus(StrEnum):
+    ACCEPTED = "accepted"
+    STARTING = "starting"
+    RINGING = "ringing"
+    ONGOING = "ongoing"
+    COMPLETED = "completed"
+    NO_ANSWER = "no-answer"
+    BUSY = "busy"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    SCHEDULED = "scheduled"
+
+
+def _listed(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+class CallFilters(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    status: CallStatus | None = Field(None, description="Status of the call")
+    type: CallType | None = Field(None, description="Kind of the call")
+    direction: CallDirection | None = Field(None, description="Direction as Bird logs it")
+    to: str | None = Field(None, min_length=1, max_length=100, description="Called address")
+    from_: str | None = Field(None, alias="from", min_length=1, max_length=100, description="Calling address")
+    duration: int | None = Field(None, ge=0, description="Seconds")
+    id: UUID | None = Field(None, description="Id of a call")
+    tag: Annotated[list[str] | None, BeforeValidator(_listed)] = Field(None, description="Tags")
+
+
+class ContactFilters(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    reverse: bool | None = Field(None, description="The list from its other end")
+
+
+class Filters(CallFilters, ContactFilters):
+    """Bird's documented filters; each belongs to calls or to contacts."""
+
+
+def workspace(credentials: Credentials, resource: str) -> str:
+    return f"/workspaces/{segment(credentials.workspace_id)}/{resource}"
+
+
+def call_lists(credentials: Credentials) -> list[Listing]:
+    """One list per named channel, else the log of the whole workspace."""
+    channels = sorted({channel.strip() for channel in (credentials.channel_ids or "").split(",")} - {""})
+    named = [
+        Listing(path=workspace(credentials, f"channels/{segment(channel)}/calls"), scope=channel)
+        for channel in channels
+    ]
+    return named or [Listing(path=workspace(credentials, "channels/calls"))]
+
+
+def call_lookups(credentials: Credentials, id_: str) -> list[Lookup]:
+    """Through the lists' own `id` filter: a call's own address needs its channel."""
+    return [
+        Lookup(path=listing.path, params={"id": id_, "limit": 10}, key="results") for listing in call_lists(credentials)
+    ]
+
+
+def call_address(credentials: Credentials, id_: str, call: Any) -> str | None:
+    channel = call.get("channelId")
+    return workspace(credentials, f"channels/{segment(channel)}/calls/{segment(id_)}") if channel else None
+
+
+PROVIDER = Provider(
+    name="bird",
+    title="Bird",
+    base_url="https://api.bird.com",
+    credentials=Credentials,
+    secret_words="access key",
+    account=lambda credentials: credentials.workspace_id,
+    auth=KeyAuth,
+    requests_per_second=50,
+    lookback=timedelta(hours=24),
+    filters=Filters,
+    streams=(
+        Stream(
+            name=StreamName.CALLS,
+            listings=call_lists,
+            lookups=call_lookups,
+            address=call_address,
+            items="results",
+            paging=CursorPaging(limit=1_000),
+            time_filter=TimeFilter(since="startAt", until="endAt"),
+            payload=Call,
+            to_row=to_call,
+            filters=CallFilters,
+        ),
+        Stream(
+            name=StreamName.CONTACTS,
+            listings=lambda credentials: [Listing(path=workspace(credentials, "contacts"))],
+            lookups=lambda credentials, id_: [Lookup(path=workspace(credentials, f"contacts/{segment(id_)}"))],
+            address=lambda credentials, id_, _contact: workspace(credentials, f"contacts/{segment(id_)}"),
+            items="results",
+            paging=CursorPaging(limit=100),
+            payload=Contact,
+            to_row=to_contact,
+            filters=ContactFilters,
+            details=Details(path=missing_identifiers, items="results", paging=CursorPaging(limit=100)),
+        ),
+    ),
+)
