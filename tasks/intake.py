@@ -1,0 +1,197 @@
+"""The records of one window on their way into the tables, each counted exactly once."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Engine
+
+from models.errors import ContractBroken, RecordNotFound
+from models.json_text import fields, items, value
+from models.paging import Guard, Page, Position
+from models.provider import Listing, Params, Stream
+from models.rows import CallRow, Rejected
+from models.window import EDGE, Span
+from tasks.client import Answer, Client, Tally
+from tasks.database import database_errors
+from tasks.ledger import Ledger
+from tasks.line import Line
+from tasks.load import Arrival, Counts, Known, Loaded, Reader, SetAside, known_records, load, resolve, set_aside
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Desk:
+    """All that reading one list needs; shared by the threads of a run."""
+
+    engine: Engine
+    client: Client
+    stream: Stream
+    listing: Listing
+    filters: Params
+    reader: Reader
+    ledger: Ledger
+    line: Line
+
+    @property
+    def key(self) -> dict[str, str]:
+        return self.client.account.key
+
+    def params(self, bounds: Span | None) -> Params:
+        """The query of the list for a stretch of time, without its paging."""
+        times: Params = {}
+        if self.stream.time_filter and bounds:
+            times[self.stream.time_filter.since] = _iso(bounds.since - EDGE)
+            times[self.stream.time_filter.until] = _iso(bounds.until + EDGE)
+        return self.listing.params | self.filters | times
+
+
+@dataclass(slots=True)
+class Batch:
+    """What becomes of a handful of records: counted where that is clear, else to be loaded or set aside."""
+
+    unchanged: int = 0
+    duplicate: int = 0
+    loaded: list[Loaded] = field(default_factory=list)
+    rejected: list[SetAside] = field(default_factory=list)
+    undecided: set[str] = field(default_factory=set)
+    """Ids of which the load decides whether they were inserted, updated or unchanged."""
+    known: dict[str, Known] = field(default_factory=dict)
+    readable: set[str] = field(default_factory=set)
+
+    def write(self, connection: Connection, desk: Desk) -> Counts:
+        """Loads and sets aside, in the caller's transaction; returns the completed counts."""
+        stream, key = desk.stream.name, desk.key
+        written, refused = load(connection, stream, key, self.loaded)
+        set_aside(connection, stream, key, [*self.rejected, *refused])
+        resolve(connection, stream, key, sorted(self.readable - {one.external_id for one in refused}))
+        return self._settled(written, refused)
+
+    def _settled(self, written: dict[str, bool], refused: list[SetAside]) -> Counts:
+        gone = {one.external_id for one in refused}
+        fates = [written.get(id_) for id_ in self.undecided - gone]
+        return Counts(
+            inserted=fates.count(True),
+            updated=fates.count(False),
+            unchanged=self.unchanged + fates.count(None),
+            duplicate=self.duplicate,
+            rejected=len(self.rejected) + len(self.undecided & gone),
+            deleted=len(self._newly_deleted() & written.keys()),
+        )
+
+    def _newly_deleted(self) -> set[str]:
+        told = {one.arrival.external_id for one in self.loaded if one.row.deleted_at is not None}
+        return {id_ for id_ in told if id_ not in self.known or not self.known[id_].is_deleted}
+
+
+@dataclass(slots=True)
+class Intake:
+    """Sorts arriving records: known ones are only counted, new and changed ones are read."""
+
+    desk: Desk
+    tally: Tally
+    bounds: Span | None = None
+    """Records outside are skipped and not counted: the provider could not filter by time."""
+    seen: dict[str, bytes] = field(default_factory=dict)
+    """Digests by id, of what this window has read."""
+
+    def sort(self, arrivals: list[Arrival | SetAside]) -> Batch:
+        whole = [one for one in arrivals if isinstance(one, Arrival)]
+        batch = Batch(known=self._known([one.external_id for one in whole]))
+        batch.rejected += [one for one in arrivals if isinstance(one, SetAside)]
+        for arrival in whole:
+            if self._is_asked_for(arrival):
+                self._sort(arrival, batch)
+        return batch
+
+    def _known(self, ids: list[str]) -> dict[str, Known]:
+        new = [id_ for id_ in ids if id_ not in self.seen]
+        if not new:
+            return {}
+        with database_errors(), self.desk.engine.connect() as connection:
+            return known_records(connection, self.desk.stream.name, self.desk.key, new)
+
+    def _sort(self, arrival: Arrival, batch: Batch) -> None:
+        earlier, stored = self.seen.get(arrival.external_id), batch.known.get(arrival.external_id)
+        self.seen[arrival.external_id] = arrival.digest
+        if earlier == arrival.digest:
+            batch.duplicate += 1
+        elif earlier is None and stored is not None and stored.digest == arrival.digest:
+            batch.unchanged += 1
+            batch.readable.add(arrival.external_id)
+        else:
+            self._read(arrival, batch, is_first=earlier is None)
+
+    def _read(self, arrival: Arrival, batch: Batch, *, is_first: bool) -> None:
+        try:
+            row = self.desk.reader.row(self._with_details(arrival))
+        except Rejected as reason:
+            batch.rejected.append(arrival.refused(str(reason)))
+            return
+        batch.loaded.append(Loaded(arrival, row))
+        batch.readable.add(arrival.external_id)
+        if is_first:
+            batch.undecided.add(arrival.external_id)
+        else:
+            batch.duplicate += 1
+
+    def _with_details(self, arrival: Arrival) -> Arrival:
+        details = self.desk.stream.details
+        if details is None:
+            return arrival
+        path = details.path(self.desk.client.account.credentials, self.desk.reader.parse(arrival.text))
+        if path is None:
+            return arrival
+        try:
+            return arrival._replace(details=[value(record) for record in self._details(path)])
+        except RecordNotFound:
+            return arrival  # deleted since the list was read; the next scan will tell
+
+    def _details(self, path: str) -> Iterator[str]:
+        details = self.desk.stream.details
+        assert details is not None
+        position: Position | None = details.paging.start
+        guard = Guard()
+        while position is not None:
+            guard.admit(position)
+            answer = self.desk.client.get(path, details.paging.params(position), self.tally)
+            envelope, records = open_page(answer, details.items)
+            yield from records
+            position = details.paging.following(position, Page(envelope, len(records), len(records)))
+
+    def _is_asked_for(self, arrival: Arrival) -> bool:
+        if self.bounds is None:
+            return True
+        try:
+            row = self.desk.reader.row(arrival)
+        except Rejected:
+            return True
+        return not isinstance(row, CallRow) or self.bounds.since <= row.started_at < self.bounds.until
+
+
+def open_page(answer: Answer, items_key: str) -> tuple[dict[str, Any], list[str]]:
+    """A page's envelope without its records, and the records as they stand. Raises `ContractBroken`."""
+    try:
+        parts = fields(answer.text)
+    except ValueError as error:
+        raise ContractBroken(f"a list answered something that is no JSON object ({error})") from None
+    if items_key not in parts:
+        raise ContractBroken(f"a list answered without {items_key!r}; it has {', '.join(sorted(parts)) or 'nothing'}")
+    try:
+        records = items(parts.pop(items_key))
+    except ValueError:
+        raise ContractBroken(f"a list's {items_key!r} is no list") from None
+    return {name: value(text) for name, text in parts.items()}, records
+
+
+def identified(desk: Desk, record: str, observed_at: datetime) -> Arrival | SetAside:
+    digest = desk.reader.digest(record)
+    try:
+        return Arrival(desk.reader.identify(record), record, digest, observed_at, desk.listing.scope)
+    except Rejected as reason:
+        return SetAside(None, record, digest, str(reason))
+
+
+def _iso(moment: datetime) -> str:
+    """UTC with milliseconds and `Z`, as every vendor's examples have it."""
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

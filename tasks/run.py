@@ -1,0 +1,289 @@
+"""One stream of one run: what is asked of it, its windows, and its receipt."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from threading import Event
+from typing import Any
+from uuid import uuid4
+
+from pydantic import BaseModel, ValidationError
+from sqlalchemy import func, insert, update
+
+from models.errors import (
+    AccessForbidden,
+    CallweaveError,
+    CredentialsRejected,
+    DatabaseUnavailable,
+    RecordNotFound,
+    TryAgain,
+    UsageError,
+)
+from models.provider import Params, Stream
+from models.tables import Run
+from models.vocabulary import Origin, RunState, StreamName
+from models.window import LAG, Span
+from tasks.budget import Budget
+from tasks.client import Client
+from tasks.database import engine_for, in_transaction
+from tasks.fetch import WindowReader
+from tasks.intake import Desk
+from tasks.ledger import ClaimLost, Ledger, Source
+from tasks.line import Line
+from tasks.load import Reader
+from tasks.lookup import forget_settled, look_again_later, look_up, not_final
+from tasks.settings import Account, Settings
+from tasks.vanish import Brake, bury
+
+FAILURES_TO_STOP = 3
+"""Windows that fail for a reason that passes by itself, before the rest is left to a later run."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What a run is asked to do, as the flows' parameters spell it. Raises `UsageError` for what cannot be meant."""
+
+    streams: tuple[StreamName, ...] = tuple(StreamName)
+    since: datetime | None = None
+    until: datetime | None = None
+    full: bool = False
+    call_ids: tuple[str, ...] = ()
+    filters: Mapping[str, Any] = field(default_factory=dict)
+    allow_deletes: bool = False
+    backfill: bool = False
+
+    def __post_init__(self) -> None:
+        now = datetime.now(UTC)
+        for name, moment in (("since", self.since), ("until", self.until)):
+            if moment is not None and moment.tzinfo is None:
+                raise UsageError(f"{name}: {moment.isoformat()} has no time zone; write 2026-01-31T00:00:00Z.")
+        if self.since and self.since >= now:
+            raise UsageError(f"since: {self.since.isoformat()} lies in the future.")
+        if self.since and self.until and self.since >= self.until:
+            raise UsageError(f"since must be before until; {self.since.isoformat()} is not.")
+
+    def filters_of(self, stream: Stream) -> Params:
+        """The filters as query parameters of `stream`. Raises `UsageError` where it does not document one."""
+        if not self.filters:
+            return {}
+        try:
+            given = stream.filters.model_validate(self.filters)
+        except ValidationError as error:
+            first = error.errors(include_input=False, include_url=False)[0]
+            known = ", ".join(_documented(stream.filters)) or "none"
+            raise UsageError(
+                f"filter {first['loc'][0]}: {first['msg']}. Documented for {stream.name}: {known}."
+            ) from None
+        return given.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+def _documented(filters: type[BaseModel]) -> list[str]:
+    return [info.alias or name for name, info in filters.model_fields.items()]
+
+
+class Runtime:
+    """Connections of one account, open for the time of a run."""
+
+    def __init__(self, settings: Settings, account: Account, database_url: str) -> None:
+        workers = settings.general.callweave_workers
+        self.account, self.history = account, settings.general.callweave_history
+        self.brake = Brake(*settings.general.callweave_delete_brake)
+        self.engine = engine_for(database_url, pool_size=workers + 2)
+        self._budget_engine = engine_for(database_url, pool_size=2, synchronous_commit=False)
+        budget = Budget(self._budget_engine, account.key, account.requests_per_second)
+        self.client = Client(account, budget, connections=workers)
+
+    def close(self) -> None:
+        self.client.close()
+        self.engine.dispose()
+        self._budget_engine.dispose()
+
+
+@contextmanager
+def runtime(settings: Settings, account: Account, database_url: str) -> Iterator[Runtime]:
+    opened = Runtime(settings, account, database_url)
+    try:
+        yield opened
+    finally:
+        opened.close()
+
+
+class StreamRun:
+    """One stream of one run."""
+
+    def __init__(self, runtime: Runtime, stream: Stream, request: Request, flow_run_id: str | None) -> None:
+        self.request, self.stream, self.account = request, stream, runtime.account
+        self.stop = Event()
+        self._engine, self._history, self._failures = runtime.engine, runtime.history, 0
+        self._flow_run_id, self._run_id = flow_run_id, 0
+        self._ranges: list[tuple[Desk, Span | None]] = []
+        self.line = Line.of(runtime.account.provider.name, runtime.account.name, stream.name)
+        self.desks = list(self._desks(runtime, request.filters_of(stream)))
+        self._brake = runtime.brake
+        self._missing: dict[Desk, list[str]] = {desk: [] for desk in self.desks}
+
+    def _desks(self, runtime: Runtime, filters: Params) -> Iterator[Desk]:
+        account, holder = runtime.account, f"{self._flow_run_id or 'run'}:{uuid4().hex[:8]}"
+        scope = account.scope(self.stream) + "".join(f";{name}={filters[name]}" for name in sorted(filters))
+        reader = Reader(self.stream, account.region)
+        for listing in self.stream.listings(account.credentials):
+            source = Source(
+                **account.key, stream=self.stream.name, scope=scope, listing=listing.scope, filtered=bool(filters)
+            )
+            ledger = Ledger(runtime.engine, source, holder)
+            yield Desk(runtime.engine, runtime.client, self.stream, listing, filters, reader, ledger, self.line)
+
+    @property
+    def is_partial_view(self) -> bool:
+        """Read by id or through a filter: says nothing of the stream as a whole."""
+        return bool(self.request.call_ids or self.request.filters)
+
+    def begin(self) -> None:
+        """Writes the receipt's first line and makes the stream known."""
+        if not self.request.filters:
+            self.desks[0].ledger.register()
+        statement = insert(Run).values(
+            **self.account.key,
+            stream=self.stream.name,
+            state=RunState.RUNNING,
+            filtered=self.is_partial_view,
+            flow_run_id=self._flow_run_id,
+        )
+        self._run_id = in_transaction(
+            self._engine, lambda connection: connection.execute(statement.returning(Run.id)).scalar_one()
+        )
+
+    def heartbeat(self, **values: Any) -> None:
+        receipt = self.line.receipt
+        columns = {name: receipt[name] for name in COUNTED}
+        statement = (
+            update(Run).where(Run.id == self._run_id).values(heartbeat_at=func.clock_timestamp(), **columns, **values)
+        )
+        in_transaction(self._engine, lambda connection: connection.execute(statement))
+
+    def end(self) -> None:
+        self.line.close()
+        self.heartbeat(state=self.line.state, error=self.line.error, finished_at=func.clock_timestamp())
+
+    def plan(self) -> None:
+        """Opens the windows of this run, beside those that wait already; finds out what is to be asked by id."""
+        if self.request.call_ids:
+            return
+        for desk in self.desks:
+            self._plan(desk)
+        self.line.windows_known = len(self.open_windows())
+
+    def _plan(self, desk: Desk) -> None:
+        ledger, paging = desk.ledger, desk.stream.paging
+        full = self.request.full or (bool(self.request.filters) and not self.request.backfill)
+        origin = Origin.RANGE if self.request.until or self.request.backfill else Origin.LIVE
+        if self.stream.name is not StreamName.CALLS:
+            ledger.plan_scan(None, Origin.LIVE, self.account.lookback, paging.start, full=True)
+            self._ranges.append((desk, None))
+        elif (asked := self._asked(ledger)) is not None:
+            if self.stream.time_filter:
+                ledger.plan_spans(asked, origin, self.account.lookback, full=full)
+            else:
+                ledger.plan_scan(asked, origin, self.account.lookback, paging.start, full=full)
+            self._ranges.append((desk, asked))
+
+    def _asked(self, ledger: Ledger) -> Span | None:
+        """The range of calls asked for, None where nothing of it is past yet."""
+        now = datetime.now(UTC)
+        until = min(self.request.until, now) if self.request.until else now - LAG
+        earliest = ledger.earliest(None if self.request.full else Origin.LIVE)
+        since = self.request.since or earliest or until - self._history
+        return Span(_milliseconds(since), _milliseconds(until)) if since < until else None
+
+    def asked_ranges(self) -> list[tuple[Desk, Span]]:
+        """The range of calls of each list, as `plan` would take it."""
+        return [(desk, asked) for desk in self.desks if (asked := self._asked(desk.ledger)) is not None]
+
+    def open_windows(self) -> list[tuple[Desk, int]]:
+        """Windows that nobody reads yet, the newest first."""
+        return [(desk, id_) for desk, asked in self._ranges for id_ in desk.ledger.open_windows(asked)]
+
+    def held_windows(self) -> int:
+        """How many windows of this run another run is reading."""
+        return sum(len(desk.ledger.held_windows(asked)) for desk, asked in self._ranges)
+
+    def records(self) -> list[tuple[Desk, str]]:
+        """Records to ask for by id: those named, else those that were not final when last seen."""
+        if self.request.call_ids:
+            return [(self.desks[0], id_) for id_ in self.request.call_ids]
+        if self.request.full or self.is_partial_view or self.request.backfill:
+            return []
+        for desk in self.desks:
+            forget_settled(desk)
+        return [(desk, id_) for desk, asked in self._ranges if asked for id_ in not_final(self._engine, desk, asked)]
+
+    def read_window(self, desk: Desk, window_id: int) -> bool:
+        """Claims and reads one window; returns whether others are to be read because of it.
+
+        One that another run was quicker to take is theirs.
+        """
+        if self.stop.is_set() or (claim := desk.ledger.claim(window_id)) is None:
+            return False
+        try:
+            finished = WindowReader(desk, claim).run()
+        except ClaimLost:
+            return False
+        except CallweaveError as error:
+            desk.ledger.release(claim, str(error))
+            raise
+        if finished.done:
+            self.line.window_done()
+        self._missing[desk].extend(finished.missing)
+        return finished.opened_more
+
+    def bury_missing(self) -> None:
+        """Marks as deleted what the proven windows of this run missed and the provider denies."""
+        for desk, candidates in self._missing.items():
+            if candidates and (
+                held := bury(desk, sorted(set(candidates)), self._brake, allow=self.request.allow_deletes)
+            ):
+                self.line.note(str(held))
+
+    @property
+    def misses_records(self) -> bool:
+        return any(self._missing.values())
+
+    def read_record(self, desk: Desk, external_id: str) -> None:
+        """Reads one record by id. One that nobody named may be gone: a scan will tell."""
+        if self.stop.is_set():
+            return
+        try:
+            look_up(desk, external_id)
+        except RecordNotFound:
+            if self.request.call_ids:
+                raise
+        else:
+            self.line.record_done()
+        if not self.request.call_ids:
+            look_again_later(desk, external_id)
+
+    def failed(self, error: BaseException) -> None:
+        """Notes a failure; what would fail everything else too stops the rest of the run."""
+        self.line.window_failed(str(error) or type(error).__name__)
+        self._failures += isinstance(error, TryAgain)
+        if isinstance(error, STOPS_ALL) or self._failures >= FAILURES_TO_STOP:
+            self.stop.set()
+
+
+COUNTED = (
+    "windows",
+    "requests",
+    "fetched",
+    "inserted",
+    "updated",
+    "unchanged",
+    "duplicate",
+    "rejected",
+    "deleted",
+)
+STOPS_ALL = (CredentialsRejected, AccessForbidden, DatabaseUnavailable)
+
+
+def _milliseconds(moment: datetime) -> datetime:
+    return moment.astimezone(UTC).replace(microsecond=moment.microsecond // 1000 * 1000)

@@ -1,0 +1,155 @@
+"""Records that a provider no longer holds: found by proven scans, confirmed by id, held back by a brake.
+
+A tombstone needs all of it: a proven reading of the same scope did not hold the record, we held it before that reading
+began, and the provider answers 404 or 410 for it by id.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, cast
+
+from sqlalchemy import ColumnElement, Connection, and_, delete, func, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from models.errors import RecordNotFound
+from models.tables import Call, Contact, Sighting
+from models.vocabulary import StreamName
+from models.window import Span
+from tasks.client import Tally
+from tasks.database import database_errors, in_transaction
+from tasks.intake import Desk
+from tasks.load import Counts
+
+TABLES: dict[StreamName, type[Call | Contact]] = {StreamName.CALLS: Call, StreamName.CONTACTS: Contact}
+
+
+@dataclass(frozen=True, slots=True)
+class Brake:
+    """A run that would bury more than `rows` and more than `share` of what is held buries none."""
+
+    rows: int
+    share: float
+
+    def limit(self, held: int) -> int:
+        return max(self.rows, int(self.share * held))
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What the brake had to say."""
+
+    gone: int
+    missing: int
+    limit: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.missing:,} records are missing from the provider's lists and at least {self.gone:,} are gone for "
+            f"good, more than the brake allows ({self.limit:,}): none was marked as deleted. If that is right, run "
+            "again with --allow-deletes."
+        )
+
+
+def missing(desk: Desk, span: Span | None, ids: set[str], began_at: datetime) -> list[str]:
+    """Records of `span` that were held before a proven reading began, and that it did not hold."""
+    table = TABLES[desk.stream.name]
+    with database_errors(), desk.engine.connect() as connection:
+        held = connection.execute(select(table.external_id).where(_expected(desk, span, began_at))).scalars()
+        return [id_ for id_ in held if id_ not in ids]
+
+
+def remember(connection: Connection, scan_id: str, ids: set[str]) -> None:
+    """Notes what a part of a scan has seen, in the transaction that finishes the part."""
+    if ids:
+        rows = [{"scan_id": scan_id, "external_id": id_} for id_ in sorted(ids)]
+        connection.execute(upsert(Sighting).on_conflict_do_nothing(), rows)
+
+
+def sightings(desk: Desk, scan_id: str) -> int:
+    """How many records the finished parts of a scan have seen, each once."""
+    query = select(func.count()).select_from(Sighting).where(Sighting.scan_id == scan_id)
+    with database_errors(), desk.engine.connect() as connection:
+        return connection.execute(query).scalar_one()
+
+
+def saw_any(desk: Desk, scan_id: str, ids: set[str]) -> bool:
+    """Whether the finished parts of a scan have seen one of these."""
+    query = select(Sighting.external_id).where(Sighting.scan_id == scan_id, Sighting.external_id.in_(ids)).limit(1)
+    with database_errors(), desk.engine.connect() as connection:
+        return connection.execute(query).first() is not None
+
+
+def missing_from_scan(desk: Desk, span: Span | None, scan_id: str, began_at: datetime) -> list[str]:
+    """The same for a scan that was read in parts; forgets its sightings."""
+    table = TABLES[desk.stream.name]
+    seen = select(Sighting.external_id).where(Sighting.scan_id == scan_id, Sighting.external_id == table.external_id)
+    query = select(table.external_id).where(_expected(desk, span, began_at), ~seen.exists())
+
+    def work(connection: Connection) -> list[str]:
+        found = list(connection.execute(query).scalars())
+        connection.execute(delete(Sighting).where(Sighting.scan_id == scan_id))
+        return found
+
+    return in_transaction(desk.engine, work)
+
+
+def bury(desk: Desk, candidates: list[str], brake: Brake, *, allow: bool) -> Held | None:
+    """Marks as deleted what the provider denies by id; returns what the brake held back, if it did."""
+    limit, gone = brake.limit(_count_held(desk)), list[tuple[str, datetime]]()
+    for external_id in candidates:
+        if (asked_at := _denied_at(desk, external_id)) is not None:
+            gone.append((external_id, asked_at))
+        if len(gone) > limit and not allow:
+            return Held(len(gone), len(candidates), limit)
+    buried = in_transaction(desk.engine, lambda connection: _mark(connection, desk, gone))
+    desk.line.add(Counts(deleted=buried))
+    return None
+
+
+def _expected(desk: Desk, span: Span | None, began_at: datetime) -> ColumnElement[bool]:
+    table = TABLES[desk.stream.name]
+    alive = and_(_ours(desk), table.deleted_at.is_(None), table.vanished_at.is_(None), table.first_seen_at < began_at)
+    if span is None or table is not Call:
+        return and_(alive, table.scope == desk.listing.scope)
+    return and_(alive, Call.scope == desk.listing.scope, Call.started_at >= span.since, Call.started_at < span.until)
+
+
+def _ours(desk: Desk) -> ColumnElement[bool]:
+    table = TABLES[desk.stream.name]
+    return and_(table.provider == desk.key["provider"], table.account == desk.key["account"])
+
+
+def _count_held(desk: Desk) -> int:
+    table = TABLES[desk.stream.name]
+    query = select(func.count()).select_from(table)
+    with database_errors(), desk.engine.connect() as connection:
+        return connection.execute(query.where(_ours(desk), table.vanished_at.is_(None))).scalar_one()
+
+
+def _denied_at(desk: Desk, external_id: str) -> datetime | None:
+    """When the provider was asked, by the database's clock, if it says that there is no such record."""
+    table, tally = TABLES[desk.stream.name], Tally()
+    with database_errors(), desk.engine.connect() as connection:
+        query = select(table.payload, func.clock_timestamp()).where(_ours(desk), table.external_id == external_id)
+        row = connection.execute(query).one()
+        payload, now = cast("dict[str, Any]", row[0]), cast("datetime", row[1])
+    path = desk.stream.address(desk.client.account.credentials, external_id, payload)
+    if path is None:
+        return None
+    try:
+        desk.client.get(path, {}, tally)
+    except RecordNotFound:
+        return now
+    finally:
+        desk.line.add_requests(tally.requests)
+    return None
+
+
+def _mark(connection: Connection, desk: Desk, gone: list[tuple[str, datetime]]) -> int:
+    table, buried = TABLES[desk.stream.name], 0
+    for external_id, asked_at in gone:
+        same = and_(_ours(desk), table.external_id == external_id, table.observed_at < asked_at)
+        values: dict[str, Any] = {"vanished_at": func.now(), "changed_at": func.now()}
+        done = connection.execute(update(table).where(same, table.vanished_at.is_(None)).values(**values))
+        buried += done.rowcount
+    return buried
