@@ -1,0 +1,132 @@
+"""Works through the windows of a run: one Prefect task per window, as many at once as the task runner has threads."""
+
+import time
+from collections.abc import Callable
+from queue import Empty, SimpleQueue
+from typing import Any, TypeVar, cast
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State, TaskRun
+from prefect.futures import PrefectFuture
+from prefect.utilities.annotations import quote
+
+from models.errors import TryAgain
+from tasks.intake import Desk
+from tasks.ledger import CLAIM
+from tasks.run import StreamRun
+
+T = TypeVar("T")
+
+HEARTBEAT_SECONDS = 5.0
+
+
+def worth_retrying(_task: Any, _task_run: TaskRun, state: State[Any]) -> bool:
+    """Prefect asks a plain function only; anything else would never retry."""
+    return isinstance(state.result(raise_on_failure=False), TryAgain)
+
+
+@task(
+    task_run_name="{name}",
+    retries=1,
+    retry_delay_seconds=5,
+    retry_condition_fn=worth_retrying,
+    cache_policy=NO_CACHE,
+    persist_result=False,
+)
+def fetch_window(name: str, run: StreamRun, desk: Desk, window_id: int) -> bool:  # noqa: ARG001 - the name is for the UI
+    """Reads one window of one stream into Postgres; tells whether that opened others."""
+    return run.read_window(desk, window_id)
+
+
+@task(task_run_name="{name}", cache_policy=NO_CACHE, persist_result=False)
+def fetch_record(name: str, run: StreamRun, desk: Desk, external_id: str) -> bool:  # noqa: ARG001 - the name is for the UI
+    """Reads one record by its id."""
+    run.read_record(desk, external_id)
+    return False
+
+
+def hidden(value: T) -> T:
+    """`value` as a task's parameter that Prefect neither looks into nor stores."""
+    return cast("T", quote(value))
+
+
+@task(task_run_name="{name}", cache_policy=NO_CACHE, persist_result=False)
+def confirm_deletes(name: str, run: StreamRun) -> bool:  # noqa: ARG001 - the name is for the UI
+    """Asks by id for records that a proven reading missed, and marks as deleted what is gone."""
+    run.bury_missing()
+    return False
+
+
+Done = SimpleQueue[tuple[StreamRun, PrefectFuture[bool]]]
+
+
+class Drain:
+    """Submits what is open until nothing is; windows may open others as they are read."""
+
+    def __init__(self, runs: list[StreamRun], tell: Callable[[], None]) -> None:
+        self._runs, self._tell = runs, tell
+        self._done: Done = SimpleQueue()
+        self._submitted: set[int] = set()
+        self._waiting = 0
+
+    def work(self) -> None:
+        for run in self._runs:
+            self._submit_records(run)
+        while self._submit_all():
+            self._wait()
+        self._outwait_others()
+        self._confirm_deletes()
+
+    def _confirm_deletes(self) -> None:
+        for run in self._runs:
+            if run.misses_records and not run.stop.is_set():
+                self._watch(run, confirm_deletes.submit(f"{run.stream.name} missing", hidden(run)))
+        self._wait()
+
+    def _submit_all(self) -> int:
+        for run in self._runs:
+            self._submit_windows(run)
+        return self._waiting
+
+    def _wait(self) -> None:
+        while self._waiting:
+            try:
+                run, future = self._done.get(timeout=HEARTBEAT_SECONDS)
+            except Empty:
+                self._tell()
+                continue
+            self._waiting -= 1
+            result = future.result(raise_on_failure=False)
+            if isinstance(result, BaseException):
+                run.failed(result)
+            elif result:
+                self._submit_windows(run)
+            self._tell()
+
+    def _outwait_others(self) -> None:
+        """Windows that another run holds are theirs, unless it dies: no longer than a claim lasts."""
+        deadline = time.monotonic() + CLAIM.total_seconds() + 1
+        while time.monotonic() < deadline and any(run.held_windows() for run in self._runs if not run.stop.is_set()):
+            time.sleep(1)
+            if self._submit_all():
+                self._wait()
+
+    def _submit_records(self, run: StreamRun) -> None:
+        for desk, external_id in run.records():
+            name = f"{run.stream.name} by id"
+            self._watch(run, fetch_record.submit(name, hidden(run), hidden(desk), external_id))
+
+    def _submit_windows(self, run: StreamRun) -> None:
+        if run.stop.is_set():
+            return
+        for desk, window_id in run.open_windows():
+            if window_id not in self._submitted:
+                self._submitted.add(window_id)
+                name = f"{run.stream.name} window {window_id}"
+                self._watch(run, fetch_window.submit(name, hidden(run), hidden(desk), window_id))
+        run.line.windows_known = max(run.line.windows_known, len(self._submitted))
+
+    def _watch(self, run: StreamRun, future: PrefectFuture[bool]) -> None:
+        self._waiting += 1
+        future.add_done_callback(lambda finished: self._done.put((run, finished)))

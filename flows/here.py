@@ -1,0 +1,79 @@
+"""Flows run in this process: the stack around them, the threads under them, Prefect kept quiet."""
+
+import contextvars
+import gc
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+from flows import terminal
+from models.errors import UsageError
+from models.vocabulary import StreamName
+from tasks.embedded import client_environ, stack
+from tasks.home import database
+from tasks.line import Line
+from tasks.migrate import is_behind
+from tasks.run import Request
+from tasks.settings import Account, Settings
+
+PATIENCE = 5.0
+"""Seconds that Prefect's own threads get to send their last logs and events."""
+
+
+@contextmanager
+def running_stack(settings: Settings) -> Iterator[str]:
+    """Postgres and Prefect's server; everything after this finds them through the environment."""
+    own = settings.general.database_url
+    if own and is_behind(own):
+        raise UsageError("The database of DATABASE_URL is behind this version: run `callweave migrate`.")
+    with stack(settings.home, own, settings.general.prefect_api_url) as servers:
+        os.environ.update(client_environ(servers, settings.home))
+        # Our own sentences go to stderr; Prefect's stay in its UI.
+        os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
+        with database(settings) as url:
+            os.environ["DATABASE_URL"] = url
+            yield url
+            _drain()
+
+
+def connected(settings: Settings) -> AbstractContextManager[str]:
+    """Postgres alone, and Prefect's server only where a key is kept there."""
+    return running_stack(settings) if settings.uses_blocks else database(settings)
+
+
+def _drain() -> None:
+    """Lets Prefect send its last logs and events while its server is still there."""
+    from prefect.events.worker import EventsWorker
+    from prefect.logging.handlers import APILogWorker
+
+    for worker in (APILogWorker, EventsWorker):
+        worker.drain_all(timeout=PATIENCE)
+
+
+def run_all(jobs: list[tuple[Account, Callable[[], Any]]], request: Request) -> list[Line]:
+    """Runs one flow per account, side by side; returns the lines of all, in the order of the jobs."""
+    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+
+    # What was imported is never garbage: without it in the way, collecting costs next to nothing.
+    gc.freeze()
+    # Heartbeats are for runs that nobody watches; ending each takes a second.
+    calm = temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None})
+    with calm, terminal.watched() as lines, ThreadPoolExecutor(max_workers=len(jobs)) as pool:
+        futures = [pool.submit(contextvars.copy_context().run, job) for _, job in jobs]
+        errors = [future.exception() for future in futures]
+    result = []
+    for (account, _), error in zip(jobs, errors, strict=True):
+        for stream in request.streams:
+            line = lines.all.get((account.provider.name, stream))
+            result.append(line or _failed(account, stream, error))
+    return result
+
+
+def _failed(account: Account, stream: StreamName, error: BaseException | None) -> Line:
+    """For a flow that never came to its streams."""
+    line = Line(account.provider.name, account.name, stream)
+    line.error = str(error or "the flow ended before it began")
+    line.close()
+    return line

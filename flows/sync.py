@@ -1,0 +1,142 @@
+"""One sync flow per provider, all made by one function, and the backfill."""
+
+from contextlib import ExitStack
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from prefect import Flow, flow, get_run_logger
+from prefect.client.schemas.objects import State
+from prefect.runtime import flow_run
+from prefect.states import Completed, Failed
+from prefect.task_runners import ThreadPoolTaskRunner
+
+from flows.alerts import alert, message
+from flows.artifacts import Artifacts
+from flows.drain import Drain
+from models.errors import CallweaveError, DatabaseUnavailable
+from models.provider import Provider
+from models.vocabulary import RunState, StreamName
+from tasks.home import database
+from tasks.providers import PROVIDERS
+from tasks.run import Request, StreamRun, runtime
+from tasks.settings import Settings, workers
+
+FORM = """
+
+Args:
+    streams: What to sync.
+    since: Calls that began at or after this; by default what is not covered yet.
+    until: Calls that began before this; by default one minute ago.
+    full: Read everything of the range again, also what is covered already.
+    call_ids: Read just these calls, by their ids at the provider.
+    filters: The provider's own filters; what they find says nothing of the rest.
+    allow_deletes: Carry out deletes that the brake would hold back.
+"""
+BACKFILL_FORM = """
+
+Args:
+    provider: Whose calls.
+    since: The first moment to fetch.
+    until: The first moment to leave out.
+    filters: The provider's own filters, by name.
+"""
+
+ProviderName = StrEnum("ProviderName", list(PROVIDERS))  # type: ignore[misc]  # the registry decides
+
+
+def sync(provider: Provider, request: Request) -> State[Any]:
+    """Syncs the configured account as asked; the state is computed from what came of each stream."""
+    settings = Settings()
+    account = settings.account(provider.name)
+    with ExitStack() as stack:
+        opened = stack.enter_context(runtime(settings, account, stack.enter_context(database(settings))))
+        runs = [StreamRun(opened, stream, request, flow_run.id) for stream in account.streams(request.streams)]
+        _work(runs, Artifacts(provider, runs))
+    return _conclude(settings, provider, runs)
+
+
+def _work(runs: list[StreamRun], artifacts: Artifacts) -> None:
+    try:
+        for run in runs:
+            run.begin()
+            run.plan()
+        Drain(runs, artifacts.move).work()
+    except CallweaveError as error:
+        for run in runs:
+            run.failed(error)
+    for run in runs:
+        try:
+            run.end()
+        except DatabaseUnavailable as error:
+            get_run_logger().error("The receipt could not be written: %s", error)
+    artifacts.finish()
+
+
+def _conclude(settings: Settings, provider: Provider, runs: list[StreamRun]) -> State[Any]:
+    lines = [run.line for run in runs]
+    state = RunState.of([line.state for line in lines])
+    if state is RunState.COMPLETED:
+        return Completed(message=f"{sum(line.counts.fetched for line in lines):,} records read")
+    alert(settings, f"Callweave: {provider.title} sync {state}", lines)
+    if state is RunState.PARTIAL:
+        return Completed(name="Partial", message=message(lines))
+    return Failed(message=message(lines))
+
+
+def make_sync(provider: Provider) -> Flow[..., State[Any]]:
+    """The sync flow of one provider; its form in the UI shows that provider's own filters."""
+
+    def flow_function(  # noqa: PLR0913, PLR0917 - the form's fields, by contract
+        streams: list[StreamName] = list(StreamName),  # noqa: B006 - Prefect shows it as the form's default
+        since: datetime | None = None,
+        until: datetime | None = None,
+        full: bool = False,
+        call_ids: list[str] = [],  # noqa: B006
+        filters: Any = None,
+        allow_deletes: bool = False,
+    ) -> State[Any]:
+        given = filters.model_dump(mode="json", by_alias=True, exclude_none=True) if filters else {}
+        request = Request(
+            streams=tuple(streams),
+            since=since,
+            until=until,
+            full=full,
+            call_ids=tuple(call_ids),
+            filters=given,
+            allow_deletes=allow_deletes,
+        )
+        return sync(provider, request)
+
+    flow_function.__annotations__["filters"] = provider.filters | None
+    description = f"Calls and contacts of {provider.title} into Postgres."
+    return _named(flow_function, f"sync-{provider.name}", description, FORM)
+
+
+def _named(function: Any, name: str, description: str, form: str) -> Flow[..., State[Any]]:
+    function.__name__ = name.replace("-", "_")
+    # Prefect takes the help texts of its form from here.
+    function.__doc__ = description + form
+    runner: Any = ThreadPoolTaskRunner(max_workers=workers())
+    made: Flow[..., State[Any]] = flow(name=name, description=description, task_runner=runner)(function)
+    return made
+
+
+sync_sakari = make_sync(PROVIDERS["sakari"])
+sync_bird = make_sync(PROVIDERS["bird"])
+sync_skipcall = make_sync(PROVIDERS["skipcall"])
+
+
+def _backfill(
+    provider: ProviderName, since: datetime, until: datetime, filters: dict[str, Any] | None = None
+) -> State[Any]:
+    request = Request(streams=(StreamName.CALLS,), since=since, until=until, filters=filters or {}, backfill=True)
+    return sync(PROVIDERS[provider], request)
+
+
+backfill = _named(
+    _backfill,
+    "backfill",
+    "An explicit range of one provider's calls; goes on where an earlier one was stopped.",
+    BACKFILL_FORM,
+)
