@@ -1,0 +1,213 @@
+"""Telephone identity: the contract's rule, tried on every example libphonenumber has of every region."""
+
+import re
+from typing import Any
+
+import phonenumbers
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from phonenumbers import PhoneNumber, PhoneNumberFormat, PhoneNumberType
+
+from models.phone import HIDDEN_NUMBERS, HIDDEN_WORDS, e164, is_hidden
+from tests.builders import bird_call, bird_client, bird_party, call_of
+
+E164 = re.compile(r"\+[1-9]\d{3,16}")
+REGIONS = sorted(phonenumbers.SUPPORTED_REGIONS)
+TYPES = [kind for name, kind in vars(PhoneNumberType).items() if isinstance(kind, int) and name != "UNKNOWN"]
+
+
+def examples(region: str) -> list[PhoneNumber]:
+    """Libphonenumber's own example of each type that the region has."""
+    found = [phonenumbers.example_number_for_type(region, kind) for kind in TYPES]
+    return [number for number in found if number is not None and phonenumbers.is_valid_number(number)]
+
+
+def written(number: PhoneNumber, style: int) -> str:
+    return phonenumbers.format_number(number, style)
+
+
+def spellings(number: PhoneNumber) -> dict[str, str]:
+    plus = written(number, PhoneNumberFormat.E164)
+    return {
+        "e164": plus,
+        "international": written(number, PhoneNumberFormat.INTERNATIONAL),
+        "double zero": "00" + plus[1:],
+        "without plus": plus[1:],
+        "national": written(number, PhoneNumberFormat.NATIONAL),
+    }
+
+
+@pytest.mark.parametrize("region", REGIONS)
+def test_every_example(region: str) -> None:
+    """Each example number of a region, in five spellings and with that region given, is that number."""
+    wrong = [
+        (spelling, text, found)
+        for number in examples(region)
+        for spelling, text in spellings(number).items()
+        if (found := e164(text, region)) != written(number, PhoneNumberFormat.E164)
+    ]
+
+    assert wrong == []
+
+
+def test_examples_are_many() -> None:
+    """The examples above are not by accident a handful."""
+    assert len(REGIONS) >= 240
+    assert sum(len(examples(region)) for region in REGIONS) > 1_000
+
+
+@pytest.mark.parametrize("region", REGIONS)
+def test_international_by_default(region: str) -> None:
+    """Where digits without a plus are international at a provider, no region is needed for them."""
+    for number in examples(region):
+        plus = written(number, PhoneNumberFormat.E164)
+
+        assert e164(plus[1:], assume_international=True) == plus
+        assert e164(plus, "US", assume_international=True) == plus
+
+
+@pytest.mark.parametrize(
+    ("raw", "region", "expected"),
+    [
+        ("4915123456789", "DE", "+4915123456789"),  # plain parsing reads it as a German national number
+        ("+1 (212) 555-0142", None, "+12125550142"),
+        ("(212) 555-0142", "US", "+12125550142"),
+        ("212-555-0142", None, None),
+        ("123-456-7890", "US", None),  # national and not valid
+        ("+11234567890", None, "+11234567890"),  # international and possible
+        ("0011234567890", None, "+11234567890"),
+        ("06 12 34 56 78", "FR", "+33612345678"),
+        ("06.12.34.56.78", "FR", "+33612345678"),
+        ("0612345678", "US", None),
+        ("33612345678", "FR", "+33612345678"),
+        ("tel:+33612345678", None, "+33612345678"),
+        ("\uff0b33612345678", None, "+33612345678"),
+        ("+33 6\u00a012\u00a034\u00a056\u00a078", None, "+33612345678"),
+        ("  +33612345678 ", None, "+33612345678"),
+        ("+52 55 1234 5678", None, "+525512345678"),
+        ("+54 9 11 2345 6789", None, "+5491123456789"),
+        ("+55 11 91234-5678", None, "+5511912345678"),
+        ("+999123456789", None, None),
+        ("+1", None, None),
+        ("112", "FR", None),
+        ("12345", "US", None),
+        ("ACME", "US", None),
+        ("", "US", None),
+        (None, "US", None),
+        ("+", None, None),
+        ("00", None, None),
+    ],
+)
+def test_rule(raw: str | None, region: str | None, expected: str | None) -> None:
+    """International spellings must be possible, national ones valid, everything else is null."""
+    assert e164(raw, region) == expected
+
+
+@pytest.mark.parametrize(
+    "number", ["+5215512345678", "+525512345678", "+541123456789", "+5491123456789", "+551191234567", "+5511991234567"]
+)
+def test_variants_are_not_rewritten(number: str) -> None:
+    """A country's older spelling is never taken for another number (chatwoot#14048, phonelib#254)."""
+    for region in (None, "MX", "AR", "BR"):
+        assert e164(number, region) in {None, number}
+
+
+@pytest.mark.parametrize("word", sorted(HIDDEN_WORDS))
+def test_hidden_words(word: str) -> None:
+    """A withheld caller is nobody, however the word is written (kazoo#5261, Simple-Dialer#442)."""
+    for spelling in (word, word.upper(), word.title(), f"  {word} "):
+        assert is_hidden(spelling)
+        assert e164(spelling, "US") is None
+        assert e164(spelling, assume_international=True) is None
+
+
+@pytest.mark.parametrize(
+    "word", ["anonymous", "restricted", "unknown", "unavailable", "private", "withheld", "blocked"]
+)
+def test_hidden_words_are_listed(word: str) -> None:
+    """Every word that vendors are known to use is hidden."""
+    assert word in HIDDEN_WORDS
+
+
+@pytest.mark.parametrize("digits", ["266696687", "7378742833", "2562533", "8656696", "86282452253"])
+def test_hidden_numbers(digits: str) -> None:
+    """Words typed on a keypad are no numbers, though libphonenumber calls some of them possible."""
+    assert digits in HIDDEN_NUMBERS
+    for spelling in (f"+{digits}", digits, f"+{digits[:3]} {digits[3:]}", f" +{digits[:2]}-{digits[2:]} "):
+        assert e164(spelling, "US") is None
+        assert e164(spelling, "FR", assume_international=True) is None
+
+
+@pytest.mark.parametrize("digits", ["266696687", "7378742833", "2562533", "8656696", "86282452253"])
+def test_hidden_numbers_after_double_zero(digits: str) -> None:
+    """A keypad number written with `00` in the plus's place is hidden too."""
+    assert e164(f"00{digits}", "US") is None
+    assert e164(f"tel:+{digits}", "US") is None
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("sip:+33612345678@pbx.example.com", "SIP:33612345678@10.0.0.1", "sips:+33612345678@x", " sip: +33612345678"),
+        *("client:+33612345678", "Client:0612345678", "client:fc0be2c4-d3a2-458b-9a98-69ff811ee306"),
+    ],
+)
+def test_addresses(address: str) -> None:
+    """An address is no telephone number, whatever digits it holds."""
+    assert e164(address, "FR") is None
+    assert e164(address, "FR", assume_international=True) is None
+
+
+@pytest.mark.parametrize(
+    "address", ["33612345678@pbx.example.com", "+33612345678@10.0.0.1", "alice@example.com", "+33612345678;ext=2@x"]
+)
+def test_addresses_without_scheme(address: str) -> None:
+    """An address is none without its scheme either."""
+    assert e164(address, "FR") is None
+
+
+@given(st.text(max_size=40), st.sampled_from([None, "US", "FR", "DE", "MX", "XX", "us", ""]), st.booleans())
+@example("+" * 300, None, False)
+@example("0" * 300, "US", True)
+@example("\x00+33612345678", "FR", True)
+@example("\ud800", "FR", True)
+@example("٣٣٦١٢٣٤٥٦٧٨", "FR", True)
+@example("²" * 10, "FR", True)
+def test_total(raw: str, region: str | None, international: bool) -> None:
+    """Whatever is written, the answer is E.164 or null, never an error."""
+    found = e164(raw, region, assume_international=international)
+
+    assert found is None or E164.fullmatch(found)
+
+
+@given(st.from_regex(r"[+0]?[0-9() ./-]{3,25}", fullmatch=True), st.sampled_from(["US", "FR", "DE", "MX", "IT", "AR"]))
+def test_stable(raw: str, region: str) -> None:
+    """A number that was found is found again from its own E.164, in every region."""
+    found = e164(raw, region)
+
+    if found is not None:
+        assert E164.fullmatch(found)
+        assert e164(found) == e164(found, "US") == found
+
+
+def test_bird_parties() -> None:
+    """A Bird party is its number, or its identity where that is none; anonymous hides both."""
+
+    def remote(**own: Any) -> str | None:
+        return call_of("bird", bird_call(originator=bird_party(**own))).remote_e164
+
+    assert remote(number="351910648518") == "+351910648518"
+    assert remote(number="sip:x@example.com", type="sip", identity="+351910648518") == "+351910648518"
+    assert remote(number=None, identity="351910648518") == "+351910648518"
+    assert remote(number="anonymous", identity="+351910648518", anonymous=True) is None
+    assert remote(number="+351910648518", anonymous=False) == "+351910648518"
+    assert remote(number="sip:351910648518@example.com", type="sip") is None
+
+
+def test_bird_client_numbers() -> None:
+    """A client is known by its caller id, never by digits of its own name."""
+    call = bird_call(originator=bird_client("33612345678", identity="+3197004499437"))
+
+    assert call_of("bird", call).own_e164 == "+3197004499437"
+    assert call_of("bird", bird_call(originator=bird_client("33612345678"))).own_e164 is None
