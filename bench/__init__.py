@@ -1,0 +1,1 @@
+"""Benchmarks against the targets of the house: `python -m bench`."""
