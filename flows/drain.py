@@ -111,6 +111,9 @@ class Drain:
             time.sleep(1)
             if self._submit_all():
                 self._wait()
+        # A claim can run out between the last look at what is open and the last look at what is held.
+        while self._submit_all():
+            self._wait()
 
     def _submit_records(self, run: StreamRun) -> None:
         for desk, external_id in run.records():
