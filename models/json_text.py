@@ -40,7 +40,7 @@ def clean(content: bytes) -> str:
 def fields(text: str) -> dict[str, str]:
     """The values of a JSON object, each as its own text; of a doubled key the last. Raises ValueError on other JSON."""
     try:
-        return {key: bytes(value).decode() for key, value in _FIELDS.decode(text).items()}
+        return {key: str(value, "utf-8") for key, value in _FIELDS.decode(text).items()}
     except msgspec.ValidationError as error:
         raise ValueError(str(error)) from None
     except (msgspec.DecodeError, RecursionError):
@@ -50,7 +50,7 @@ def fields(text: str) -> dict[str, str]:
 def items(text: str) -> list[str]:
     """The items of a JSON array, each as its own text. Raises ValueError on other JSON."""
     try:
-        return [bytes(item).decode() for item in _ITEMS.decode(text)]
+        return [str(item, "utf-8") for item in _ITEMS.decode(text)]
     except msgspec.ValidationError as error:
         raise ValueError(str(error)) from None
     except (msgspec.DecodeError, RecursionError):

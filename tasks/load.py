@@ -1,12 +1,13 @@
 """Loads one batch of records in one transaction: what is new is copied and merged, what is known is not touched."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import astuple, dataclass, field
 from datetime import datetime
 from functools import cache
 from hashlib import blake2b
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import msgspec
@@ -41,6 +42,7 @@ RESOLVE = text("""
       AND external_id = ANY (:ids)
 """)
 PHONES = new_phones()
+NO_WAIT = text("SET LOCAL synchronous_commit = off")
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,10 +177,17 @@ def known_records(connection: Connection, stream: StreamName, key: dict[str, str
 def register(engine: Engine, loaded: list[Loaded]) -> None:
     """Makes the telephone numbers of records known, before the records are loaded.
 
-    In a transaction of its own: two batches with a number in common would else wait for each other's whole load.
+    In a transaction of its own: two batches with a number in common would else wait for each other's whole load. Its
+    commit need not reach the disk, since that of the records, later in the same log, does.
     """
-    if numbers := sorted({number for one in loaded for number in one.row.people}):
-        in_transaction(engine, lambda connection: connection.execute(PHONES, {"e164s": numbers}))
+    numbers = sorted({number for one in loaded for number in one.row.people})
+
+    def work(connection: Connection) -> None:
+        connection.execute(NO_WAIT)
+        connection.execute(PHONES, {"e164s": numbers})
+
+    if numbers:
+        in_transaction(engine, work)
 
 
 def load(
@@ -215,21 +224,21 @@ def _write(
 
 def _merge(connection: Connection, target: Target, key: dict[str, str], loaded: list[Loaded]) -> dict[str, bool]:
     connection.execute(target.empty_stage)
-    order = _order(target, loaded[0].row._fields)
+    in_order = _order(target, loaded[0].row._fields)
     with raw(connection).cursor() as cursor, cursor.copy(target.copy) as copy:
         for arrival, row in loaded:
             version = row.source_updated_at or MINUS_INFINITY
             values = (*row, *key.values(), arrival.digest, arrival.observed_at, arrival.text, arrival.scope, version)
-            copy.write_row([values[i] for i in order])
+            copy.write_row(in_order(values))
     return {external_id: is_new for external_id, is_new in connection.execute(target.merge)}  # noqa: C416 - dict() would ask the result for its keys()
 
 
 @cache
-def _order(target: Target, row_fields: tuple[str, ...]) -> list[int]:
-    """Where each staged column stands among a row's own fields and what is added to them."""
+def _order(target: Target, row_fields: tuple[str, ...]) -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:
+    """Puts a row's own fields and what is added to them in the order of the staged columns."""
     names = (*row_fields, "provider", "account", "digest", "observed_at", "payload", "scope", "source_updated_at")
     last = {name: i for i, name in enumerate(names)}
-    return [last[name] for name in target.staged_columns]
+    return itemgetter(*(last[name] for name in target.staged_columns))
 
 
 def set_aside(connection: Connection, stream: StreamName, key: dict[str, str], rejected: Iterable[SetAside]) -> None:
