@@ -132,4 +132,4 @@ def _ask(client: Client, stream: Stream) -> None:
     paging: Any = replace(stream.paging, limit=1)  # type: ignore[type-var]  # each paging is a dataclass
     for listing in stream.listings(client.account.credentials):
         answer = client.get(listing.path, listing.params | paging.params(paging.start), Tally())
-        open_page(answer, stream.items)
+        open_page(answer.text, stream.items)

@@ -47,6 +47,22 @@ def fields(text: str) -> dict[str, str]:
         return _slow_fields(text)
 
 
+def page(text: str, key: str) -> tuple[dict[str, str], list[str] | None]:
+    """The values of a JSON object, and the items of the array under `key` in place of that; None where it has none.
+
+    Raises ValueError on other JSON.
+    """
+    try:
+        parts = _FIELDS.decode(text)
+        found = parts.pop(key, None)
+        records = None if found is None else [str(item, "utf-8") for item in _ITEMS.decode(found)]
+        return {name: str(part, "utf-8") for name, part in parts.items()}, records
+    except (msgspec.DecodeError, RecursionError):
+        slow = fields(text)
+        held = slow.pop(key, None)
+        return slow, None if held is None else items(held)
+
+
 def items(text: str) -> list[str]:
     """The items of a JSON array, each as its own text. Raises ValueError on other JSON."""
     try:
@@ -55,6 +71,11 @@ def items(text: str) -> list[str]:
         raise ValueError(str(error)) from None
     except (msgspec.DecodeError, RecursionError):
         return [_checked(part) for part in _parts(text, "[")]
+
+
+def array(values: list[str]) -> str:
+    """A JSON array of texts: as a parameter of a statement ten times as quick as one of Postgres' own arrays."""
+    return msgspec.json.encode(values).decode()
 
 
 def value(text: str) -> Any:

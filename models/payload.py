@@ -2,6 +2,7 @@
 
 import math
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Annotated, Any, TypeVar
 
 from pydantic import BeforeValidator, Field, GetCoreSchemaHandler
@@ -59,6 +60,8 @@ def moment(value: datetime | None) -> datetime | None:
     """Aware UTC. Times before 1970 are a vendor's way of saying none; a missing zone is UTC, as vendors document."""
     if value is None:
         return None
+    if value.tzinfo is UTC:
+        return value if value.year >= FIRST_YEAR else None
     aware = value.replace(tzinfo=UTC) if value.tzinfo is None else value
     try:
         utc = aware.astimezone(UTC)
@@ -82,6 +85,7 @@ def whole_seconds(value: float | None) -> int | None:
     return min(math.floor(value + 0.5), MAX_INTEGER)
 
 
+@lru_cache(maxsize=1_000)
 def word(value: str | None) -> str:
     """A vendor's status word as the tables spell it."""
     return "" if value is None else value.strip().lower().replace("_", "-").replace(" ", "-")
@@ -89,10 +93,11 @@ def word(value: str | None) -> str:
 
 def person_name(first: str | None, last: str | None, *fallbacks: str | None) -> str | None:
     """First and last name, else the first fallback that says something."""
-    full = " ".join(name.strip() for name in (first, last) if name and name.strip())
+    full = f"{(first or '').strip()} {(last or '').strip()}".strip()
     return full or next((text for text in fallbacks if text), None)
 
 
+@lru_cache(maxsize=1_000)
 def country(value: str | None, default: str | None) -> str | None:
     """An ISO 3166 code as the phone rules take it, the account's default where there is none."""
     code = (value or "").strip().upper()

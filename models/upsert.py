@@ -8,7 +8,6 @@ order, so that concurrent merges cannot deadlock.
 from typing import cast
 
 from sqlalchemy import (
-    ARRAY,
     Column,
     MetaData,
     Select,
@@ -23,9 +22,11 @@ from sqlalchemy import (
     select,
     tuple_,
 )
-from sqlalchemy.dialects.postgresql import Insert, distinct_on, insert
+from sqlalchemy import cast as cast_
+from sqlalchemy.dialects.postgresql import JSONB, Insert, distinct_on, insert
 from sqlalchemy.schema import CreateTable
 from sqlalchemy.sql.dml import ReturningInsert
+from sqlalchemy.sql.elements import NamedColumn
 
 from models.tables import Call, Contact, Phone
 
@@ -82,9 +83,14 @@ def _newest(stage: Table) -> Select[tuple[object, ...]]:
     return select(stage).ext(distinct_on(*(stage.c[name] for name in KEY))).order_by(*order)
 
 
+def texts(name: str) -> NamedColumn[str]:
+    """The strings of the parameter `name`, a JSON array, as rows."""
+    return func.jsonb_array_elements_text(cast_(bindparam(name, type_=Text), JSONB)).column_valued(name)
+
+
 def new_phones() -> Insert:
-    """Registers the numbers of the array `:e164s` that are not yet known, in order."""
-    given = func.unnest(bindparam("e164s", type_=ARRAY(Text))).column_valued("number")
+    """Registers those of the numbers `:e164s`, a JSON array, that are not yet known, in order."""
+    given = texts("e164s")
     known = select(Phone.id).where(Phone.e164 == given).exists()
     wanted = select(given).where(~known).order_by(given)
     return insert(Phone).from_select(["e164"], wanted).on_conflict_do_nothing()

@@ -33,7 +33,10 @@ class Outcome(StrEnum):
 
     @property
     def is_final(self) -> bool:
-        return self not in {Outcome.IN_PROGRESS, Outcome.SCHEDULED, Outcome.UNKNOWN}
+        return self not in NOT_FINAL
+
+
+NOT_FINAL = frozenset({Outcome.IN_PROGRESS, Outcome.SCHEDULED, Outcome.UNKNOWN})
 
 
 class WindowState(StrEnum):

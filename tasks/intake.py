@@ -8,12 +8,12 @@ from typing import Any
 from sqlalchemy import Connection, Engine
 
 from models.errors import ContractBroken, RecordNotFound
-from models.json_text import fields, items, value
+from models.json_text import page, value
 from models.paging import Guard, Page, Position
 from models.provider import Listing, Params, Stream
 from models.rows import CallRow, Rejected
 from models.window import EDGE, Span
-from tasks.client import Answer, Client, Tally
+from tasks.client import Client, Tally
 from tasks.database import database_errors
 from tasks.ledger import Ledger
 from tasks.line import Line
@@ -155,7 +155,7 @@ class Intake:
         while position is not None:
             guard.admit(position)
             answer = self.desk.client.get(path, details.paging.params(position), self.tally)
-            envelope, records = open_page(answer, details.items)
+            envelope, records = open_page(answer.text, details.items)
             yield from records
             position = details.paging.following(position, Page(envelope, len(records), len(records)))
 
@@ -169,18 +169,14 @@ class Intake:
         return not isinstance(row, CallRow) or self.bounds.since <= row.started_at < self.bounds.until
 
 
-def open_page(answer: Answer, items_key: str) -> tuple[dict[str, Any], list[str]]:
+def open_page(body: str, items_key: str) -> tuple[dict[str, Any], list[str]]:
     """A page's envelope without its records, and the records as they stand. Raises `ContractBroken`."""
     try:
-        parts = fields(answer.text)
+        parts, records = page(body, items_key)
     except ValueError as error:
-        raise ContractBroken(f"a list answered something that is no JSON object ({error})") from None
-    if items_key not in parts:
+        raise ContractBroken(f"a list answered something else than a JSON object with a list in it ({error})") from None
+    if records is None:
         raise ContractBroken(f"a list answered without {items_key!r}; it has {', '.join(sorted(parts)) or 'nothing'}")
-    try:
-        records = items(parts.pop(items_key))
-    except ValueError:
-        raise ContractBroken(f"a list's {items_key!r} is no list") from None
     return {name: value(text) for name, text in parts.items()}, records
 
 

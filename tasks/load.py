@@ -16,7 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
-from models.json_text import shallow
+from models.json_text import array, shallow
 from models.provider import Stream
 from models.rows import Rejected, Row
 from models.upsert import CALLS, CONTACTS, Target, new_phones
@@ -39,7 +39,7 @@ REJECT = text("""
 RESOLVE = text("""
     UPDATE rejected_row SET resolved_at = now()
     WHERE provider = :provider AND account = :account AND stream = :stream AND resolved_at IS NULL
-      AND external_id = ANY (:ids)
+      AND external_id = ANY (ARRAY(SELECT jsonb_array_elements_text(CAST(:ids AS jsonb))))
 """)
 PHONES = new_phones()
 NO_WAIT = text("SET LOCAL synchronous_commit = off")
@@ -167,8 +167,8 @@ def known_records(connection: Connection, stream: StreamName, key: dict[str, str
     table = TARGETS[stream].table
     rows = raw(connection).execute(
         f"SELECT external_id, digest, deleted_at IS NOT NULL FROM {table.name} WHERE provider = %s AND account = %s "  # noqa: S608 - our table
-        "AND external_id = ANY (%s) AND vanished_at IS NULL",
-        (key["provider"], key["account"], ids),
+        "AND external_id = ANY (ARRAY(SELECT jsonb_array_elements_text(%s::jsonb))) AND vanished_at IS NULL",
+        (key["provider"], key["account"], array(ids)),
         prepare=True,
     )
     return {external_id: Known(digest, is_deleted) for external_id, digest, is_deleted in rows}
@@ -184,7 +184,7 @@ def register(engine: Engine, loaded: list[Loaded]) -> None:
 
     def work(connection: Connection) -> None:
         connection.execute(NO_WAIT)
-        connection.execute(PHONES, {"e164s": numbers})
+        connection.execute(PHONES, {"e164s": array(numbers)})
 
     if numbers:
         in_transaction(engine, work)
@@ -251,7 +251,7 @@ def set_aside(connection: Connection, stream: StreamName, key: dict[str, str], r
 
 def resolve(connection: Connection, stream: StreamName, key: dict[str, str], ids: list[str]) -> None:
     """These records were read: what was set aside of them is settled."""
-    connection.execute(RESOLVE, key | {"stream": stream, "ids": ids})
+    connection.execute(RESOLVE, key | {"stream": stream, "ids": array(ids)})
 
 
 def _is_storable(connection: Connection, record: str) -> bool:
