@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar, cast
 
@@ -58,7 +59,8 @@ def confirm_deletes(name: str, run: StreamRun) -> bool:  # noqa: ARG001 - the na
     return False
 
 
-Done = SimpleQueue[tuple[StreamRun, PrefectFuture[bool]]]
+Done = SimpleQueue[tuple[StreamRun, PrefectFuture[bool] | None]]
+"""Tasks that are done; None in place of one where a task under way opened other windows."""
 
 
 class Drain:
@@ -69,6 +71,8 @@ class Drain:
         self._done: Done = SimpleQueue()
         self._submitted: set[int] = set()
         self._waiting = 0
+        for run in runs:
+            run.on_opened = partial(self._done.put, (run, None))
 
     def work(self) -> None:
         for run in self._runs:
@@ -96,8 +100,8 @@ class Drain:
             except Empty:
                 self._tell()
                 continue
-            self._waiting -= 1
-            result = future.result(raise_on_failure=False)
+            self._waiting -= future is not None
+            result = future is None or future.result(raise_on_failure=False)
             if isinstance(result, BaseException):
                 run.failed(result)
             elif result:

@@ -33,6 +33,10 @@ class Paging(Protocol):
     def limit(self) -> int:
         """Records asked for per page."""
 
+    @property
+    def overlap(self) -> int:
+        """Records of the page before with which each page begins."""
+
     def params(self, position: Position) -> dict[str, Any]: ...
     def following(self, position: Position, page: Page) -> Position | None:
         """The position after `page`, None where the list ended."""
@@ -40,15 +44,28 @@ class Paging(Protocol):
     def total(self, page: Page) -> int | None:
         """How many records the provider says the whole list holds."""
 
-    def behind(self, position: Position, records: int) -> Position:
-        """About `records` before `position`; the same where a position cannot shift under us."""
+    def back(self, position: Position) -> Position:
+        """One page before `position`; the same where positions do not shift, or at the start."""
+
+    def part_end(self, position: Position, pages: int) -> Position | None:
+        """Where the part after the one of `pages` pages from `position` begins; None where only reading tells."""
+
+    def is_past(self, position: Position, end: Position) -> bool:
+        """Whether a part that would go on at `position` has reached its end."""
+
+    def reaches(self, position: Position, total: int | None) -> bool:
+        """Whether a list of `total` records goes on to `position`, which may be asked for on the chance."""
 
 
 @dataclass(frozen=True, slots=True)
 class OffsetPaging:
-    """`offset` and `limit`; the end by a flag, else by a short page or one without anything new."""
+    """`offset` and `limit`; the end by a flag, else by a short page or one without anything new.
+
+    Each page begins with the last `overlap` records of the one before: where it does not, the list moved in between.
+    """
 
     limit: int
+    overlap: int = 2
     more: tuple[str, ...] = ("pagination", "hasNext")
     total_at: tuple[str, ...] = ("pagination", "totalCount")
     start: Position = "0"
@@ -59,13 +76,22 @@ class OffsetPaging:
     def following(self, position: Position, page: Page) -> Position | None:
         more = _at(page.envelope, self.more)
         ended = not more if isinstance(more, bool) else _looks_last(page, self.limit)
-        return None if ended or not page.count else str(int(position) + page.count)
+        return None if ended or not page.count else str(int(position) + page.count - min(self.overlap, page.count - 1))
 
     def total(self, page: Page) -> int | None:
         return _count(_at(page.envelope, self.total_at))
 
-    def behind(self, position: Position, records: int) -> Position:
-        return str(max(int(position) - records, 0))
+    def back(self, position: Position) -> Position:
+        return str(max(int(position) - self.limit, 0))
+
+    def part_end(self, position: Position, pages: int) -> Position | None:
+        return str(int(position) + pages * (self.limit - self.overlap))
+
+    def is_past(self, position: Position, end: Position) -> bool:
+        return int(position) >= int(end)
+
+    def reaches(self, position: Position, total: int | None) -> bool:
+        return total is None or int(position) < total
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +102,7 @@ class PagePaging:
     total_at: tuple[str, ...] = ("meta", "total")
     limit_at: tuple[str, ...] = ("meta", "limit")
     start: Position = "1"
+    overlap: int = 0
 
     def params(self, position: Position) -> dict[str, Any]:
         return {"page": int(position), "limit": self.limit}
@@ -85,8 +112,10 @@ class PagePaging:
 
     def _is_last(self, number: int, page: Page) -> bool:
         served, total = _count(_at(page.envelope, self.limit_at)), self.total(page)
-        if not page.count or not page.fresh:
+        if not page.count:
             return True
+        if not page.fresh:
+            return total is None or number * (served or self.limit) >= total
         if served is None and total is not None:
             return number * page.count >= total
         return page.count < min(served or self.limit, self.limit)
@@ -94,8 +123,19 @@ class PagePaging:
     def total(self, page: Page) -> int | None:
         return _count(_at(page.envelope, self.total_at))
 
-    def behind(self, position: Position, records: int) -> Position:
-        return str(max(int(position) - -(-records // self.limit), 1))
+    def back(self, position: Position) -> Position:
+        return str(max(int(position) - 1, 1))
+
+    def part_end(self, position: Position, pages: int) -> Position | None:
+        # The part after begins with the last page of this one: page numbers leave no smaller overlap.
+        return str(int(position) + max(pages - 1, 1))
+
+    def is_past(self, position: Position, end: Position) -> bool:
+        return int(position) > int(end)
+
+    def reaches(self, position: Position, total: int | None) -> bool:
+        # A page beyond the last is an error at many an API.
+        return total is not None and (int(position) - 1) * self.limit < total
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +146,7 @@ class CursorPaging:
     param: str = "pageToken"
     token_at: tuple[str, ...] = ("nextPageToken",)
     start: Position = ""
+    overlap: int = 0
 
     def params(self, position: Position) -> dict[str, Any]:
         return {"limit": self.limit} | ({self.param: position} if position else {})
@@ -121,8 +162,17 @@ class CursorPaging:
     def total(self, page: Page) -> int | None:  # noqa: ARG002 - of the protocol
         return None
 
-    def behind(self, position: Position, records: int) -> Position:  # noqa: ARG002 - of the protocol
+    def back(self, position: Position) -> Position:
         return position
+
+    def part_end(self, position: Position, pages: int) -> Position | None:  # noqa: ARG002 - of the protocol
+        return None
+
+    def is_past(self, position: Position, end: Position) -> bool:  # noqa: ARG002 - of the protocol
+        return False
+
+    def reaches(self, position: Position, total: int | None) -> bool:  # noqa: ARG002 - of the protocol
+        return False
 
 
 class Guard:

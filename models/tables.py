@@ -146,6 +146,10 @@ class Window(Base):
     scan_id: Mapped[str | None]
     position: Mapped[str | None]
     """Where in the scan's list this window begins; null: at its start, bounded by time instead."""
+    end_position: Mapped[str | None]
+    """Where the scan's next window begins; null: where reading this one ends."""
+    doubted: Mapped[bool] = mapped_column(server_default=text("false"))
+    """Of a scan: the provider's total is not believed, so each part is read until two readings are alike."""
     exhaustive: Mapped[bool]
     """Of a scan: reads to the list's end, and so checks the order that lets other scans stop early."""
     in_order: Mapped[bool | None]
@@ -159,7 +163,17 @@ class Window(Base):
     requests: Mapped[Count]
     pages: Mapped[Count]
     provider_total: Mapped[int | None]
+    """By the last page of the reading."""
+    total_before: Mapped[int | None]
+    """By its first page."""
     distinct_ids: Mapped[Count]
+    head_ids: Mapped[list[str] | None]
+    """Of a scan: the ids of the first page, which touch those of the part before."""
+    tail_ids: Mapped[list[str] | None]
+    moved: Mapped[bool] = mapped_column(server_default=text("false"))
+    """Whether the list was seen to gain, lose or shift records during the reading."""
+    drifts: Mapped[Count]
+    """How often what this window reads was read before in vain, because the list moved."""
     fetched: Mapped[Count]
     inserted: Mapped[Count]
     updated: Mapped[Count]

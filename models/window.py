@@ -44,6 +44,27 @@ class Reading:
 
     span: Span
     finished_at: datetime
+    by: str | None = None
+    """The run that read it."""
+    is_proven: bool = True
+    moved: bool = False
+    """Whether the list gained, lost or shifted records under it."""
+
+    def is_old(self, lookback: timedelta) -> bool:
+        """Whether its records were past the age at which they still change."""
+        return self.finished_at - self.span.until >= lookback
+
+
+def settled(readings: list[Reading], lookback: timedelta) -> list[Reading]:
+    """The readings to build on: proven, and not of a run that saw the list move at their age or beyond.
+
+    What moved under one window may have moved in another after that was read.
+    """
+    moving = {one.by for one in readings if one.moved}
+    moving_far_back = {one.by for one in readings if one.moved and one.is_old(lookback)}
+    return [
+        one for one in readings if one.is_proven and one.by not in (moving_far_back if one.is_old(lookback) else moving)
+    ]
 
 
 def merged(spans: Iterable[Span]) -> list[Span]:
@@ -83,7 +104,7 @@ def is_due(reading: Reading, now: datetime, lookback: timedelta) -> bool:
     until, since_read = reading.span.until, now - reading.finished_at
     if now - until < NEWEST:
         return since_read >= LOOK_AGAIN_NEWEST
-    if reading.finished_at - until < lookback:
+    if not reading.is_old(lookback):
         return since_read >= LOOK_AGAIN_LOOKBACK
     return now - until < HISTORY_WATCHED and since_read >= LOOK_AGAIN_HISTORY
 

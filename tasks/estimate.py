@@ -15,8 +15,7 @@ READINGS_WITHOUT_TOTAL = 2
 def estimate(run: StreamRun) -> dict[str, int]:
     """Windows and requests of the run's range as it stands now; asks each list for its total, where it tells one."""
     windows = requests = 0
-    for desk, asked in run.asked_ranges():
-        missing = desk.ledger.missing(asked, run.account.lookback) if desk.stream.time_filter else [asked]
+    for desk, missing in run.missing():
         windows += len(missing)
         requests += _requests(desk, missing)
     return {"windows": windows, "requests": requests}
@@ -33,5 +32,5 @@ def _requests(desk: Desk, missing: list[Span]) -> int:
 
 def _total(desk: Desk, span: Span) -> int | None:
     params = desk.params(span) | desk.stream.paging.params(desk.stream.paging.start)
-    envelope, records = open_page(desk.client.get(desk.listing.path, params, Tally()), desk.stream.items)
+    envelope, records = open_page(desk.client.get(desk.listing.path, params, Tally()).text, desk.stream.items)
     return desk.stream.paging.total(Page(envelope, len(records), len(records)))

@@ -1,6 +1,6 @@
 """One stream of one run: what is asked of it, its windows, and its receipt."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -33,6 +33,7 @@ from tasks.ledger import ClaimLost, Ledger, Source
 from tasks.line import Line
 from tasks.load import Reader
 from tasks.lookup import forget_settled, look_again_later, look_up, not_final
+from tasks.plan import Planner
 from tasks.settings import Account, Settings
 from tasks.vanish import Brake, bury
 
@@ -115,6 +116,8 @@ class StreamRun:
     def __init__(self, runtime: Runtime, stream: Stream, request: Request, flow_run_id: str | None) -> None:
         self.request, self.stream, self.account = request, stream, runtime.account
         self.stop = Event()
+        self.on_opened: Callable[[], None] = lambda: None
+        """Told when a window that is being read opened another."""
         self._engine, self._history, self._failures = runtime.engine, runtime.history, 0
         self._flow_run_id, self._run_id = flow_run_id, 0
         self._ranges: list[tuple[Desk, Span | None]] = []
@@ -142,7 +145,7 @@ class StreamRun:
     def begin(self) -> None:
         """Writes the receipt's first line and makes the stream known."""
         if not self.request.filters:
-            self.desks[0].ledger.register()
+            self._planner(self.desks[0]).register()
         statement = insert(Run).values(
             **self.account.key,
             stream=self.stream.name,
@@ -175,30 +178,37 @@ class StreamRun:
         self.line.windows_known = len(self.open_windows())
 
     def _plan(self, desk: Desk) -> None:
-        ledger, paging = desk.ledger, desk.stream.paging
+        planner, paging = self._planner(desk), desk.stream.paging
         full = self.request.full or (bool(self.request.filters) and not self.request.backfill)
         origin = Origin.RANGE if self.request.until or self.request.backfill else Origin.LIVE
         if self.stream.name is not StreamName.CALLS:
-            ledger.plan_scan(None, Origin.LIVE, self.account.lookback, paging.start, full=True)
+            planner.plan_scan(None, Origin.LIVE, paging, full=True)
             self._ranges.append((desk, None))
-        elif (asked := self._asked(ledger)) is not None:
+        elif (asked := self._asked(desk)) is not None:
             if self.stream.time_filter:
-                ledger.plan_spans(asked, origin, self.account.lookback, full=full)
+                planner.plan_spans(asked, origin, full=full)
             else:
-                ledger.plan_scan(asked, origin, self.account.lookback, paging.start, full=full)
+                planner.plan_scan(asked, origin, paging, full=full)
             self._ranges.append((desk, asked))
 
-    def _asked(self, ledger: Ledger) -> Span | None:
+    def _planner(self, desk: Desk) -> Planner:
+        return Planner(self._engine, desk.ledger.source, self.account.lookback)
+
+    def missing(self) -> list[tuple[Desk, list[Span]]]:
+        """Of each list, what `plan` would open; a list without a time filter is read whole."""
+        return [
+            (desk, self._planner(desk).missing(asked) if desk.stream.time_filter else [asked])
+            for desk in self.desks
+            if (asked := self._asked(desk)) is not None
+        ]
+
+    def _asked(self, desk: Desk) -> Span | None:
         """The range of calls asked for, None where nothing of it is past yet."""
         now = datetime.now(UTC)
         until = min(self.request.until, now) if self.request.until else now - LAG
-        earliest = ledger.earliest(None if self.request.full else Origin.LIVE)
+        earliest = self._planner(desk).earliest(None if self.request.full else Origin.LIVE)
         since = self.request.since or earliest or until - self._history
         return Span(_milliseconds(since), _milliseconds(until)) if since < until else None
-
-    def asked_ranges(self) -> list[tuple[Desk, Span]]:
-        """The range of calls of each list, as `plan` would take it."""
-        return [(desk, asked) for desk in self.desks if (asked := self._asked(desk.ledger)) is not None]
 
     def open_windows(self) -> list[tuple[Desk, int]]:
         """Windows that nobody reads yet, the newest first."""
@@ -226,7 +236,7 @@ class StreamRun:
         if self.stop.is_set() or (claim := desk.ledger.claim(window_id)) is None:
             return False
         try:
-            finished = WindowReader(desk, claim).run()
+            finished = WindowReader(desk, claim, self.on_opened).run()
         except ClaimLost:
             return False
         except CallweaveError as error:

@@ -9,20 +9,14 @@ from datetime import datetime
 from typing import Any, cast
 
 from sqlalchemy import (
-    ARRAY,
     ColumnElement,
     Connection,
     Select,
-    Text,
     and_,
-    bindparam,
-    delete,
     func,
-    literal,
     select,
     update,
 )
-from sqlalchemy.dialects.postgresql import insert as upsert
 
 from models.errors import RecordNotFound
 from models.tables import Call, Contact, Sighting
@@ -32,6 +26,7 @@ from tasks.client import Tally
 from tasks.database import database_errors, in_transaction
 from tasks.intake import Desk
 from tasks.load import Counts
+from tasks.scan import forget
 
 TABLES: dict[StreamName, type[Call | Contact]] = {StreamName.CALLS: Call, StreamName.CONTACTS: Contact}
 
@@ -70,27 +65,6 @@ def missing(desk: Desk, span: Span | None, ids: set[str], began_at: datetime) ->
     return [id_ for id_ in held if id_ not in ids]
 
 
-def remember(connection: Connection, scan_id: str, ids: set[str]) -> None:
-    """Notes what a part of a scan has seen, in the transaction that finishes the part."""
-    seen = func.unnest(bindparam("ids", sorted(ids), ARRAY(Text))).column_valued("id")
-    rows = select(literal(scan_id), seen)
-    connection.execute(upsert(Sighting).from_select(["scan_id", "external_id"], rows).on_conflict_do_nothing())
-
-
-def sightings(desk: Desk, scan_id: str) -> int:
-    """How many records the finished parts of a scan have seen, each once."""
-    query = select(func.count()).select_from(Sighting).where(Sighting.scan_id == scan_id)
-    with database_errors(), desk.engine.connect() as connection:
-        return connection.execute(query).scalar_one()
-
-
-def saw_any(desk: Desk, scan_id: str, ids: set[str]) -> bool:
-    """Whether the finished parts of a scan have seen one of these."""
-    query = select(Sighting.external_id).where(Sighting.scan_id == scan_id, Sighting.external_id.in_(ids)).limit(1)
-    with database_errors(), desk.engine.connect() as connection:
-        return connection.execute(query).first() is not None
-
-
 def missing_from_scan(desk: Desk, span: Span | None, scan_id: str, began_at: datetime) -> list[str]:
     """The same for a scan that was read in parts; forgets its sightings."""
     expected = _expected(desk, span, began_at).cte()
@@ -99,7 +73,7 @@ def missing_from_scan(desk: Desk, span: Span | None, scan_id: str, began_at: dat
 
     def work(connection: Connection) -> list[str]:
         found = list(connection.execute(query).scalars())
-        connection.execute(delete(Sighting).where(Sighting.scan_id == scan_id))
+        forget(connection, scan_id)
         return found
 
     return in_transaction(desk.engine, work)

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Any, Self
@@ -13,6 +14,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from models.errors import CallweaveError
+from models.provider import Stream
 from models.rows import CallRow, ContactRow, Row
 from models.vocabulary import StreamName
 from tasks.client import Tally
@@ -162,11 +164,11 @@ class Office:
     def account(self, provider: str) -> Account:
         return self.settings.account(provider)
 
-    def run(self, provider: str, stream: StreamName = CALLS, **request: Any) -> StreamRun:
-        """A run that has not begun."""
+    def run(self, provider: str, stream: StreamName = CALLS, limit: int | None = None, **request: Any) -> StreamRun:
+        """A run that has not begun; `limit`: another page size than the provider's."""
         runtime = Runtime(self.settings, self.account(provider), self.database_url)
         self._open.callback(runtime.close)
-        return StreamRun(runtime, PROVIDERS[provider].stream(stream), Request(**request), None)
+        return StreamRun(runtime, paged(PROVIDERS[provider].stream(stream), limit), Request(**request), None)
 
     def desk(self, provider: str, stream: StreamName = CALLS) -> Desk:
         """Where that stream's records are loaded; made once."""
@@ -175,7 +177,7 @@ class Office:
         return self._desks[provider, stream]
 
     def sync(self, provider: str, stream: StreamName = CALLS, threads: int = 1, **request: Any) -> StreamRun:
-        """A whole run: begun, planned, read to its end, its receipt written."""
+        """A whole run: begun, planned, read to its end, its missing records confirmed, its receipt written."""
         return worked(self.run(provider, stream, **request), threads)
 
     def rows(self, query: str, *values: Any) -> list[Json]:
@@ -189,10 +191,16 @@ class Office:
         }
 
 
+def paged(stream: Stream, limit: int | None) -> Stream:
+    paging: Any = stream.paging
+    return stream if limit is None else replace(stream, paging=replace(paging, limit=limit))
+
+
 def worked(run: StreamRun, threads: int = 1) -> StreamRun:
     run.begin()
     run.plan()
     drained(run, threads)
+    run.bury_missing()
     run.end()
     return run
 

@@ -1,7 +1,7 @@
 """A real Postgres for the session, an empty migrated database per test, and the sandbox providers over HTTP."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import count
@@ -71,12 +71,21 @@ def migrated_url(cluster: EmbeddedPostgres) -> str:
 
 
 @pytest.fixture
-def database_url(migrated_url: str) -> str:
-    """A migrated database without any row. Emptying one costs a tenth of copying one."""
-    with psycopg.connect(migrated_url, autocommit=True) as connection:
-        connection.execute(LEFT_BEHIND)
-        connection.execute(EMPTY)
-    return migrated_url
+def emptied(migrated_url: str) -> Callable[[], str]:
+    """Gives the migrated database without any row. Emptying one costs a tenth of copying one."""
+
+    def empty() -> str:
+        with psycopg.connect(migrated_url, autocommit=True) as connection:
+            connection.execute(LEFT_BEHIND)
+            connection.execute(EMPTY)
+        return migrated_url
+
+    return empty
+
+
+@pytest.fixture
+def database_url(emptied: Callable[[], str]) -> str:
+    return emptied()
 
 
 @pytest.fixture
@@ -114,6 +123,6 @@ def office(database_url: str, sandbox: Sandbox) -> Iterator[Office]:
 @pytest.fixture
 def own_office(database_url: str, own_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[Office]:
     """The accounts at the sandbox of the test's own; its few records are planned in few windows."""
-    monkeypatch.setattr("tasks.ledger.cut", partial(cut, pieces=10))
+    monkeypatch.setattr("tasks.plan.cut", partial(cut, pieces=10))
     with Office(database_url, own_sandbox.environ) as office:
         yield office

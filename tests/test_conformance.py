@@ -56,7 +56,7 @@ def relay(sandbox: Sandbox) -> Iterator[Relay]:
 
 @pytest.fixture
 def relayed(relay: Relay, database_url: str, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[Office]:
-    monkeypatch.setattr("tasks.ledger.cut", partial(cut, pieces=10))
+    monkeypatch.setattr("tasks.plan.cut", partial(cut, pieces=10))
     with Office(database_url, through(sandbox.environ, relay)) as office:
         yield office
 

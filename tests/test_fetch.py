@@ -404,7 +404,7 @@ def test_killed_run(own_sandbox: Sandbox, own_office: Office) -> None:
 
 def test_interrupted_scan_goes_on(own_sandbox: Sandbox, own_office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     """A scan in several windows that failed half way goes on where it stopped (airbyte#17774)."""
-    monkeypatch.setattr("tasks.fetch.PAGES_BEFORE_HALVING", 2)
+    monkeypatch.setattr("tasks.scan.PAGES_BEFORE_HALVING", 2)
     monkeypatch.setattr("tasks.client.FIRST_PAUSE", 0.001)
     for number in range(400):
         own_sandbox.put("skipcall", CALLS, skipcall_call(id=f"n{number}"))
@@ -429,7 +429,7 @@ def test_interrupted_scan_goes_on(own_sandbox: Sandbox, own_office: Office, monk
 
 def test_long_windows_are_halved(own_sandbox: Sandbox, own_office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     """A window with too many pages is cut in narrower ones, and every record still arrives (hubspot-api-nodejs#132)."""
-    monkeypatch.setattr("tasks.fetch.PAGES_BEFORE_HALVING", 2)
+    monkeypatch.setattr("tasks.walk.PAGES_BEFORE_HALVING", 2)
     start = datetime.now(UTC).replace(microsecond=0) - timedelta(days=3, hours=5)
     for number in range(450):
         at = (start + timedelta(seconds=number)).isoformat()
@@ -447,7 +447,7 @@ def test_long_windows_are_halved(own_sandbox: Sandbox, own_office: Office, monke
 
 def test_many_calls_in_one_second(own_sandbox: Sandbox, own_office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     """More calls in one second than a window should have are read all the same (estuary/connectors#2100)."""
-    monkeypatch.setattr("tasks.fetch.PAGES_BEFORE_HALVING", 2)
+    monkeypatch.setattr("tasks.walk.PAGES_BEFORE_HALVING", 2)
     at = (datetime.now(UTC).replace(microsecond=0) - timedelta(days=3, hours=5)).isoformat()
     for number in range(250):
         own_sandbox.put("sakari", CALLS, sakari_call(id=f"n{number}", created={"at": at}))
@@ -477,9 +477,9 @@ def test_moving_list(own_sandbox: Sandbox, own_office: Office) -> None:
         relay.intervene = without_one
         with Office(own_office.database_url, own_office.environ, SAKARI_BASE_URL=relay.url) as office:
             office.sync("sakari", since=since, until=since + HOUR)
-    (window,) = own_office.rows("SELECT verdict, reason FROM sync_window WHERE fetched > 2")
-    assert window["verdict"] == "unproven"
-    assert window["reason"]
+    windows = own_office.rows("SELECT state, verdict, reason FROM sync_window WHERE moved AND fetched > 2")
+    assert {(window["state"], window["verdict"]) for window in windows} == {("split", "drifted"), ("done", "unproven")}
+    assert all("moved" in window["reason"] for window in windows)
     (status,) = own_office.rows("SELECT covered FROM v1.sync_status")
     assert not any(span.lower <= since + HOUR / 2 < span.upper for span in status["covered"])
 

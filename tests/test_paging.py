@@ -36,10 +36,10 @@ def offset_page(count: int, **pagination: Any) -> Page:
 
 
 def test_offsets() -> None:
-    """Offsets grow by what came, until the provider says that nothing follows (devlake#5032: pages 2 and 3)."""
+    """Offsets grow by what came but two, until the provider says that nothing follows (devlake#5032: pages 2 and 3)."""
     pages = [offset_page(100, hasNext=True), offset_page(100, hasNext=True), offset_page(7, hasNext=False)]
 
-    assert walk(OffsetPaging(limit=100), pages) == ["0", "100", "200"]
+    assert walk(OffsetPaging(limit=100), pages) == ["0", "98", "196"]
     assert OffsetPaging(limit=100).params("200") == {"offset": 200, "limit": 100}
 
 
@@ -47,7 +47,8 @@ def test_offset_goes_on_after_a_short_page() -> None:
     """A short page is not the last while the provider says that more follow (airbyte-python-cdk#1073)."""
     paging = OffsetPaging(limit=100)
 
-    assert paging.following("0", offset_page(3, hasNext=True)) == "3"
+    assert paging.following("0", offset_page(3, hasNext=True)) == "1"
+    assert paging.following("0", offset_page(1, hasNext=True)) == "1"
     assert paging.following("0", offset_page(100, hasNext=False)) is None
 
 
@@ -61,7 +62,7 @@ def test_offset_without_a_flag(pagination: Any) -> None:
     """Where the provider says nothing, a page is the last when it is short or holds nothing new."""
     paging = OffsetPaging(limit=100)
 
-    assert paging.following("0", page(100, pagination=pagination)) == "100"
+    assert paging.following("0", page(100, pagination=pagination)) == "98"
     assert paging.following("0", page(99, pagination=pagination)) is None
     assert paging.following("0", page(100, 0, pagination=pagination)) is None
 
@@ -165,19 +166,38 @@ def test_totals(total: Any) -> None:
     assert CursorPaging(limit=10).total(page(total=5)) is None
 
 
-@given(st.integers(0, 450), st.booleans())
-def test_every_list_is_read_whole(size: int, flagged: bool) -> None:
+@given(st.integers(0, 450), st.booleans(), st.sampled_from([OffsetPaging(limit=100), PagePaging(limit=100)]))
+def test_every_list_is_read_whole(size: int, flagged: bool, paging: Paging) -> None:
     """A list of any length is read in full and ended, with and without the provider's word for it."""
-    offset, numbered = OffsetPaging(limit=100), PagePaging(limit=100)
-    by_offset: list[Page] = []
-    by_number: list[Page] = []
-    for start in range(0, size + 100, 100):
-        count = max(min(100, size - start), 0)
-        by_offset.append(offset_page(count, **({"hasNext": start + 100 < size} if flagged else {})))
-        by_number.append(page(count, meta={"total": size} if flagged else {}))
+    seen, guard = set[int](), Guard()
+    position: str | None = paging.start
+    while position is not None:
+        guard.admit(position)
+        start = int(position) if paging.overlap else (int(position) - 1) * 100
+        found = set(range(start, min(start + 100, size)))
+        told = {"pagination": {"hasNext": start + 100 < size}, "meta": {"total": size}} if flagged else {}
+        position = paging.following(position, Page(told, len(found), len(found - seen)))
+        seen |= found
 
-    assert sum(one.count for one in by_offset[: len(walk(offset, by_offset))]) == size
-    assert sum(one.count for one in by_number[: len(walk(numbered, by_number))]) == size
+    assert seen == set(range(size))
+
+
+@pytest.mark.parametrize("paging", [OffsetPaging(limit=100), PagePaging(limit=100)], ids=["offset", "page"])
+@given(pages=st.integers(2, 30), parts=st.integers(1, 5))
+def test_parts_touch(paging: Paging, pages: int, parts: int) -> None:
+    """The parts of a long list follow each other without a gap, and each begins with what the one before ended with."""
+    begin = paging.start
+    for _ in range(parts):
+        end = paging.part_end(begin, pages)
+        assert end is not None
+        position = begin
+        for _ in range(pages):
+            assert not paging.is_past(position, end)
+            following = paging.following(position, page(100, pagination={"hasNext": True}, meta={"limit": 100}))
+            assert following is not None
+            position = following
+        assert paging.is_past(position, end)
+        begin = end
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
