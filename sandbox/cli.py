@@ -34,7 +34,7 @@ def _summary(sandbox: Sandbox) -> str:
 
 
 def describe_faults() -> str:
-    return "faults:\n" + "\n".join(f"  {name:<14} {description}" for name, description in FAULTS.items())
+    return "faults:\n" + "\n".join(f"  {name:<17} {description}" for name, description in FAULTS.items())
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,7 +1,7 @@
 """What can go wrong on demand: every fault by name, all of them decided by counting, none by chance.
 
-A new fault is a line in `FAULTS` and, when it stands in the provider's place, one in `_INTERRUPTIONS`, when it changes
-records, one in `spoil.SPOILERS`.
+A new fault is a line in `FAULTS` and one where it acts: in the provider's place (`_INTERRUPTIONS`), on records
+(`spoil.SPOILERS`), on the list between two pages (`motion.MOTIONS`), on pages (`paging.BENDS`).
 """
 
 import time
@@ -22,7 +22,24 @@ FAULTS = {
     "down-skipcall": "Skipcall answers 503 to everything",
     "unreadable": "some records are not objects, have no id or an endless one, or have no start",
     "odd": "some records hold NULs, lone surrogates, endless numbers, unknown words, or lack fields of every kind",
+    "moving": "with each page of a list one record appears in it and one changes, with every other one vanishes",
+    "deletes": "with each page of a list one of its records vanishes",
+    "late-changes": "with each page of calls one that ended long ago gets another duration and end",
+    "clock-ahead": "with each page of calls a new one arrives, stamped by a clock 5 minutes ahead of ours",
+    "clock-behind": "the same with a clock 5 minutes behind",
+    "newest-first": "Sakari's and Skipcall's lists run newest first",
+    "oldest-first": "Sakari's and Skipcall's lists run oldest first",
+    "unordered": "Sakari's and Skipcall's lists run in no order",
+    "no-total": "lists tell no total",
+    "total-lies": "lists tell a total that is three too high",
+    "no-list": "pages come without their list",
+    "cursor-repeats": "each page of Bird's leads to itself",
+    "cursor-circle": "the third page of a list of Bird's leads back to the second",
+    "cursor-expires": "every 50th page token of Bird's is refused as expired",
+    "cursor-empty-page": "every 3rd page of Bird's is empty and leads on",
+    "cursor-at-end": "the last page of a list of Bird's leads to an empty one that leads to itself",
 }
+ORDERS = ("newest-first", "oldest-first", "unordered")
 DELAY = 0.3
 TOKEN_REQUESTS = 5
 
@@ -44,6 +61,10 @@ class Faults(set[str]):
         for group in groups:
             for name in group:
                 self.add(name)
+
+    def order(self, usual: str) -> str:
+        """How a list runs whose order a fault may change."""
+        return next((name for name in ORDERS if name in self), usual)
 
     @property
     def delay(self) -> float:

@@ -1,5 +1,6 @@
 """Sakari: tokens, offset paging in no order one could name, unknown query names silently ignored."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -76,7 +77,7 @@ class Sakari(Provider):
         low, high = question.moment("from", 0), question.moment("to", float("inf"))
         wanted = _call_filters(question)
         view = self.calls.filtered(wanted, lambda call: _is(call, wanted)) if wanted else self.calls
-        rows = self.calls.shuffled(wanted, view, *view.span(low, high))
+        rows = self.calls.ordered(wanted, view, view.span(low, high), self.faults.order("unordered"))
         return self._page(question, "calls", rows, counted=True)
 
     def _contacts(self, question: Question) -> Answer:
@@ -86,15 +87,16 @@ class Sakari(Provider):
             view = self.contacts.filtered(
                 wanted, lambda contact: all(part in _text(contact, name) for name, part in wanted)
             )
-        return self._page(question, "contacts", self.contacts.shuffled(wanted, view, 0, len(view)), counted=False)
+        rows = self.contacts.ordered(wanted, view, (0, len(view)), self.faults.order("unordered"))
+        return self._page(question, "contacts", rows, counted=False)
 
-    def _page(self, question: Question, stream: str, rows: list[bytes], *, counted: bool) -> Answer:
+    def _page(self, question: Question, stream: str, rows: Sequence[bytes], *, counted: bool) -> Answer:
         offset, limit = question.integer("offset", 0, 0, 2**63 - 1), question.integer("limit", 25, 1, 100)
         pagination: dict[str, Any] = {"offset": offset, "limit": limit, "hasNext": offset + limit < len(rows)}
         if counted:
             pagination["totalCount"] = len(rows)
         head = b'{"success":true,"pagination":%s,"data":[' % msgspec.json.encode(pagination)
-        return listed(head, self.faults.dress(stream, rows[offset : offset + limit]), b"]}")
+        return listed(head, self.faults.dress(stream, list(rows[offset : offset + limit])), b"]}")
 
 
 def _call_filters(question: Question) -> tuple[tuple[str, str], ...]:

@@ -16,10 +16,12 @@ from sandbox import bird, sakari, skipcall
 from sandbox.bird_contacts import WORKSPACE
 from sandbox.faults import Faults
 from sandbox.happenings import BIRD, SAKARI, SKIPCALL
+from sandbox.motion import MOTIONS, Motion
+from sandbox.paging import Pages
 from sandbox.spoil import SPOILERS
 from sandbox.table import Record
 from sandbox.web import Answer, Question, answer
-from sandbox.world import World
+from sandbox.world import STREAMS, World
 
 _Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 _Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -59,7 +61,10 @@ class Sandbox:
     ) -> None:
         self.faults = Faults(faults)
         self.world = World(calls=calls, seed=seed, until=until)
+        self._motion, self._pages = Motion(self.world), Pages()
         self.requests: list[Request] = []
+        self.between_pages: Callable[[], None] | None = None
+        """Called before each page of a list is made."""
         self._lock = Lock()
         makers = (sakari.Sakari, bird.Bird, skipcall.Skipcall)
         self._providers = {maker.name: maker(self.world, self.faults) for maker in makers}
@@ -150,7 +155,20 @@ class Sandbox:
         if not provider:
             return self._backstage(question.path)
         with self._lock:
-            return self.faults.interrupt(provider) or self._providers[provider].answer(question)
+            return self.faults.interrupt(provider) or self._serve(question, provider)
+
+    def _serve(self, question: Question, provider: str) -> Answer:
+        stream = question.path[-1]
+        if stream not in STREAMS:
+            return self._providers[provider].answer(question)
+        for name in sorted(self.faults & set(MOTIONS)):
+            self._motion.step(name, provider, stream)
+        if self.between_pages:
+            self.between_pages()
+        asked = self._pages.before(self.faults, question)
+        if isinstance(asked, Answer):
+            return asked
+        return self._pages.after(self.faults, question, self._providers[provider].answer(asked))
 
     def _backstage(self, path: tuple[str, ...]) -> Answer:
         """What another process may know of the world, and no provider would tell."""

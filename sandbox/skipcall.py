@@ -66,9 +66,9 @@ class Skipcall(Provider):
 
     def _page(self, question: Question, stream: str) -> Answer:
         page, limit = question.integer("page", 1, 1, 2**31), question.integer("limit", 25, 1, 100)
-        view = self._visible(question, stream)
-        stop = max(0, len(view) - (page - 1) * limit)
-        bodies = view.bodies[max(0, stop - limit) : stop][::-1]
+        view, order = self._visible(question, stream), self.faults.order("newest-first")
+        rows = self.world.tables[self.name][stream].ordered(view, view, (0, len(view)), order)
+        bodies = list(rows[(page - 1) * limit : page * limit])
         meta = msgspec.json.encode({"page": page, "limit": limit, "total": len(view)})
         return listed(b'{"data":[', self.faults.dress(stream, bodies), b'],"meta":%s}' % meta)
 

@@ -89,9 +89,13 @@ class Table(View):
         """The rows that `keep` accepts; `name` stands for `keep` in the cache."""
         return self._cached(("filtered", name), lambda: self._pick(keep))
 
-    def shuffled(self, name: Hashable, view: View, start: int, stop: int) -> list[bytes]:
-        """The stretch of a view in an order that is stable and has nothing to do with time."""
-        return self._cached(("shuffled", name, start, stop), lambda: _shuffle(view, start, stop))
+    def ordered(self, name: Hashable, view: View, span: tuple[int, int], order: str) -> Sequence[bytes]:
+        """The stretch of a view newest first, oldest first, or in a stable order that has nothing to do with time."""
+        start, stop = span
+        if order == "unordered":
+            return self._cached(("shuffled", name, start, stop), lambda: _shuffle(view, start, stop))
+        found = view.bodies[start:stop]
+        return found if order == "oldest-first" else found[::-1]
 
     def _pick(self, keep: Callable[[Record], bool]) -> View:
         rows = zip(self.keys, self.bodies, strict=True)
