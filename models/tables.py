@@ -57,7 +57,9 @@ class RecordColumns:
     account: Mapped[str]
     external_id: Mapped[str]
     digest: Mapped[bytes]
-    """Of the bytes received and the default region: equal means nothing to do, without reading the row."""
+    """Of the bytes a list held and the default region: equal means nothing to do, without reading the row."""
+    lookup_digest: Mapped[bytes | None]
+    """The same of an answer by id: where its shape differs from the list's, neither overwrites the other for that."""
     source_updated_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
     """The provider's change time, -infinity where it has none. First part of the version."""
     observed_at: Mapped[Moment]

@@ -34,7 +34,7 @@ KEY = ("provider", "account", "external_id")
 VERSION = ("source_updated_at", "observed_at", "payload")
 KEPT = {"id", "first_seen_at", "changed_at", "vanished_at"}
 """Columns that are ours and not staged."""
-NOT_CONTENT = {*KEY, "digest", "observed_at", "scope"}
+NOT_CONTENT = {*KEY, "digest", "lookup_digest", "observed_at", "scope"}
 """Columns that may differ without the record having changed."""
 
 

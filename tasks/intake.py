@@ -113,14 +113,15 @@ class Intake:
 
     def _sort(self, arrival: Arrival, batch: Batch) -> None:
         earlier, stored = self.seen.get(arrival.external_id), batch.known.get(arrival.external_id)
+        known, other = _told_before(stored, by_id=arrival.by_id)
         self.seen[arrival.external_id] = arrival.digest
         if earlier == arrival.digest:
             batch.duplicate += 1
-        elif earlier is None and stored is not None and stored.digest == arrival.digest:
+        elif earlier is None and known == arrival.digest:
             batch.unchanged += 1
             batch.readable.add(arrival.external_id)
         else:
-            self._read(arrival, batch, is_first=earlier is None)
+            self._read(arrival._replace(other_digest=other), batch, is_first=earlier is None)
 
     def _read(self, arrival: Arrival, batch: Batch, *, is_first: bool) -> None:
         try:
@@ -167,6 +168,13 @@ class Intake:
         except Rejected:
             return True
         return not isinstance(row, CallRow) or self.bounds.since <= row.started_at < self.bounds.until
+
+
+def _told_before(stored: Known | None, *, by_id: bool) -> tuple[bytes | None, bytes | None]:
+    """What the same kind of answer said of a record before, and what the other kind said."""
+    if stored is None:
+        return None, None
+    return (stored.lookup_digest, stored.digest) if by_id else (stored.digest, stored.lookup_digest)
 
 
 def open_page(body: str, items_key: str) -> tuple[dict[str, Any], list[str]]:

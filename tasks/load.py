@@ -77,9 +77,17 @@ class Arrival(NamedTuple):
     observed_at: datetime
     scope: str = ""
     details: Sequence[Any] = ()
+    by_id: bool = False
+    other_digest: bytes | None = None
+    """Of what a list says, for a record that came by id, and the other way round."""
 
     def refused(self, reason: str) -> "SetAside":
         return SetAside(self.external_id, self.text, self.digest, reason)
+
+    @property
+    def digests(self) -> tuple[bytes, bytes | None]:
+        """Of the list's record, and of the answer by id."""
+        return (self.other_digest or b"", self.digest) if self.by_id else (self.digest, self.other_digest)
 
 
 class Loaded(NamedTuple):
@@ -159,6 +167,7 @@ class Known(NamedTuple):
     """What is stored of a record."""
 
     digest: bytes
+    lookup_digest: bytes | None
     is_deleted: bool
 
 
@@ -166,12 +175,13 @@ def known_records(connection: Connection, stream: StreamName, key: dict[str, str
     """The stored records among `ids`; those that had vanished aside, to be loaded anew."""
     table = TARGETS[stream].table
     rows = raw(connection).execute(
-        f"SELECT external_id, digest, deleted_at IS NOT NULL FROM {table.name} WHERE provider = %s AND account = %s "  # noqa: S608 - our table
-        "AND external_id = ANY (ARRAY(SELECT jsonb_array_elements_text(%s::jsonb))) AND vanished_at IS NULL",
+        f"SELECT external_id, digest, lookup_digest, deleted_at IS NOT NULL FROM {table.name} "  # noqa: S608 - our table
+        "WHERE provider = %s AND account = %s AND vanished_at IS NULL "
+        "AND external_id = ANY (ARRAY(SELECT jsonb_array_elements_text(%s::jsonb)))",
         (key["provider"], key["account"], array(ids)),
         prepare=True,
     )
-    return {external_id: Known(digest, is_deleted) for external_id, digest, is_deleted in rows}
+    return {external_id: Known(*rest) for external_id, *rest in rows}
 
 
 def register(engine: Engine, loaded: list[Loaded]) -> None:
@@ -228,7 +238,8 @@ def _merge(connection: Connection, target: Target, key: dict[str, str], loaded: 
     with raw(connection).cursor() as cursor, cursor.copy(target.copy) as copy:
         for arrival, row in loaded:
             version = row.source_updated_at or MINUS_INFINITY
-            values = (*row, *key.values(), arrival.digest, arrival.observed_at, arrival.text, arrival.scope, version)
+            ours = (*key.values(), *arrival.digests, arrival.observed_at, arrival.text, arrival.scope, version)
+            values = (*row, *ours)
             copy.write_row(in_order(values))
     return {external_id: is_new for external_id, is_new in connection.execute(target.merge)}  # noqa: C416 - dict() would ask the result for its keys()
 
@@ -236,7 +247,8 @@ def _merge(connection: Connection, target: Target, key: dict[str, str], loaded: 
 @cache
 def _order(target: Target, row_fields: tuple[str, ...]) -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:
     """Puts a row's own fields and what is added to them in the order of the staged columns."""
-    names = (*row_fields, "provider", "account", "digest", "observed_at", "payload", "scope", "source_updated_at")
+    digests = ("digest", "lookup_digest")
+    names = (*row_fields, "provider", "account", *digests, "observed_at", "payload", "scope", "source_updated_at")
     last = {name: i for i, name in enumerate(names)}
     return itemgetter(*(last[name] for name in target.staged_columns))
 

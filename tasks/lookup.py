@@ -45,7 +45,7 @@ def _ask(desk: Desk, external_id: str, tally: Tally) -> Arrival:
         for record in _records(answer, lookup):
             arrival = identified(desk, record, answer.sent_at)
             if isinstance(arrival, Arrival) and arrival.external_id == external_id:
-                return arrival
+                return arrival._replace(by_id=True)
     raise RecordNotFound(f"{desk.client.account.provider.title} does not know {external_id!r}")
 
 

@@ -164,9 +164,11 @@ class Office:
     def account(self, provider: str) -> Account:
         return self.settings.account(provider)
 
-    def run(self, provider: str, stream: StreamName = CALLS, limit: int | None = None, **request: Any) -> StreamRun:
+    def run(
+        self, provider: str, stream: StreamName = CALLS, *, limit: int | None = None, bulk: bool = False, **request: Any
+    ) -> StreamRun:
         """A run that has not begun; `limit`: another page size than the provider's."""
-        runtime = Runtime(self.settings, self.account(provider), self.database_url)
+        runtime = Runtime(self.settings, self.account(provider), self.database_url, bulk=bulk)
         self._open.callback(runtime.close)
         return StreamRun(runtime, paged(PROVIDERS[provider].stream(stream), limit), Request(**request), None)
 

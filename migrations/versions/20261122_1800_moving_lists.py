@@ -24,6 +24,8 @@ def upgrade() -> None:
         sa.Column("drifts", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
     ):
         op.add_column("sync_window", column)
+    for table in ("call", "contact"):
+        op.add_column(table, sa.Column("lookup_digest", postgresql.BYTEA(), nullable=True))
     # Scans under way are begun anew: their windows know nothing of where they end.
     op.execute(
         "UPDATE sync_window SET state = 'split', reason = 'given up for a newer scan' "
