@@ -102,6 +102,8 @@ def _report(lines: list[Line], *, as_json: bool) -> int:
     for line in lines:
         if line.error:
             sys.stderr.write(f"callweave: {line.provider} {line.stream} {line.state}: {line.error}\n")
+        elif line.warning:
+            sys.stderr.write(f"callweave: {line.provider} {line.stream}: {line.warning}\n")
     if as_json:
         seconds = max(line.ended for line in lines) - min(line.began for line in lines)
         document = {"state": state, "seconds": round(seconds, 3), "runs": [line.receipt for line in lines]}

@@ -18,6 +18,7 @@ from tasks.client import Client, Tally
 from tasks.database import database_errors, engine_for
 from tasks.home import database
 from tasks.intake import open_page
+from tasks.lookup import GIVEN_UP_AFTER
 from tasks.providers import PROVIDERS
 from tasks.run import runtime
 from tasks.settings import Settings
@@ -29,14 +30,20 @@ REASONS = text("""
     FROM sync_window WHERE NOT filtered AND (state = 'open' OR (state = 'done' AND verdict <> 'proven'))
     GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 5 DESC LIMIT 20
 """)
+GIVEN_UP = text("""
+    SELECT provider, account, 'calls' AS stream, count(*) AS calls, min(started_at) AS since, max(started_at) AS until,
+           (array_agg(external_id ORDER BY started_at DESC))[:3] AS examples
+    FROM call WHERE NOT is_final AND deleted_at IS NULL AND vanished_at IS NULL AND started_at <= now() - :age
+    GROUP BY 1, 2 ORDER BY 1, 2
+""").bindparams(age=GIVEN_UP_AFTER)
 
 
 def status(options: Namespace) -> int:
     settings = Settings()
     with database(settings) as url:
-        streams, holes = _rows(url, STATUS), _rows(url, REASONS)
+        streams, holes, given_up = _rows(url, STATUS), _rows(url, REASONS), _rows(url, GIVEN_UP)
     if options.json:
-        document = {"streams": streams, "holes": holes}
+        document = {"streams": streams, "holes": holes, "never_final": given_up}
         sys.stdout.write(json.dumps(document, default=_plain) + "\n")
         return 0
     if not streams:
@@ -48,6 +55,10 @@ def status(options: Namespace) -> int:
         sys.stdout.write("\nNot proven:\n")
         headings = ["provider", "stream", "windows", "from", "to", "reason"]
         terminal.show_rows(headings, [_hole_row(row) for row in holes])
+    if given_up:
+        sys.stdout.write(f"\nNot final after {GIVEN_UP_AFTER.days} days, and no longer asked for by id:\n")
+        headings = ["provider", "calls", "from", "to", "for example"]
+        terminal.show_rows(headings, [_given_up_row(row) for row in given_up])
     return 0
 
 
@@ -69,6 +80,11 @@ def _status_row(row: dict[str, Any]) -> list[str]:
 def _hole_row(row: dict[str, Any]) -> list[str]:
     times = [_short(row["since"]), _short(row["until"])]
     return [row["provider"], row["stream"], f"{row['windows']:,}", *times, row["reason"]]
+
+
+def _given_up_row(row: dict[str, Any]) -> list[str]:
+    times = [_short(row["since"]), _short(row["until"])]
+    return [row["provider"], f"{row['calls']:,}", *times, ", ".join(row["examples"])]
 
 
 def _short(moment: datetime | None) -> str:

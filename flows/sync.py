@@ -50,7 +50,8 @@ def sync(provider: Provider, request: Request) -> State[Any]:
     settings = Settings()
     account = settings.account(provider.name)
     with ExitStack() as stack:
-        opened = stack.enter_context(runtime(settings, account, stack.enter_context(database(settings))))
+        url = stack.enter_context(database(settings))
+        opened = stack.enter_context(runtime(settings, account, url, bulk=request.backfill))
         runs = [StreamRun(opened, stream, request, flow_run.id) for stream in account.streams(request.streams)]
         _work(runs, Artifacts(provider, runs))
     return _conclude(settings, provider, runs)
@@ -77,7 +78,8 @@ def _conclude(settings: Settings, provider: Provider, runs: list[StreamRun]) -> 
     lines = [run.line for run in runs]
     state = RunState.of([line.state for line in lines])
     if state is RunState.COMPLETED:
-        return Completed(message=f"{sum(line.counts.fetched for line in lines):,} records read")
+        warnings = "".join(f"; {line.stream}: {line.warning}" for line in lines if line.warning)
+        return Completed(message=f"{sum(line.counts.fetched for line in lines):,} records read{warnings}")
     alert(settings, f"Callweave: {provider.title} sync {state}", lines)
     if state is RunState.PARTIAL:
         return Completed(name="Partial", message=message(lines))

@@ -31,6 +31,8 @@ class Line:
     requests: int = 0
     counts: Counts = field(default_factory=Counts)
     error: str | None = None
+    warning: str | None = None
+    """What is odd although all went well; changes no state."""
     listener: Listener | None = None
     began: float = field(default_factory=time.monotonic)
     ended: float = 0.0
@@ -106,5 +108,5 @@ class Line:
             "duplicate": counts.duplicate,
             "rejected": counts.rejected,
             "deleted": counts.deleted,
-            "error": self.error,
+            "error": self.error or self.warning,
         }
