@@ -7,9 +7,9 @@ nothing else.
 import threading
 import time
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, Row, text
 
 from tasks.database import database_errors
 
@@ -25,6 +25,17 @@ BOOK = text("""
     DO UPDATE SET free_at = greatest(budget.free_at, clock_timestamp()) + :length
     RETURNING free_at - :length AS slot, clock_timestamp() AS now
 """)
+BOOK_BEHIND = text("""
+    INSERT INTO request_budget AS budget (provider, account, free_at)
+    VALUES (:provider, :account, clock_timestamp() + :length)
+    ON CONFLICT (provider, account)
+    DO UPDATE SET free_at = greatest(budget.free_at, clock_timestamp()) + :length
+    WHERE budget.free_at < clock_timestamp() + :length * 1.5
+    RETURNING free_at - :length AS slot, clock_timestamp() AS now
+""")
+"""Only where nobody else is waiting."""
+PATIENCE = 20
+"""Slots that others may take before one who stands behind takes his all the same: nobody starves."""
 PUSH = text("""
     UPDATE request_budget SET free_at = greatest(free_at, clock_timestamp() + :wait)
     WHERE provider = :provider AND account = :account
@@ -39,7 +50,10 @@ class Slot(NamedTuple):
 
 
 class Budget:
-    def __init__(self, engine: Engine, key: dict[str, str], requests_per_second: float) -> None:
+    """`bulk`: stands behind everybody else, with one slot at a time."""
+
+    def __init__(self, engine: Engine, key: dict[str, str], requests_per_second: float, *, bulk: bool = False) -> None:
+        self._bulk = bulk
         self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._key = key
         self._gap = timedelta(seconds=1 / (requests_per_second * HEADROOM))
@@ -53,6 +67,8 @@ class Budget:
             if not self._booked:
                 self._booked = self._book()
             slot = self._booked.pop()
+            if self._bulk:
+                time.sleep(max(slot.monotonic - time.monotonic(), 0))
         if (delay := slot.monotonic - time.monotonic()) > 0:
             time.sleep(delay)
             return slot.at
@@ -67,7 +83,16 @@ class Budget:
     def _book(self) -> list[Slot]:
         """The next slots, the earliest last."""
         with database_errors(), self._engine.connect() as connection:
-            row = connection.execute(BOOK, self._key | {"length": self._gap * self._at_once}).one()
+            values = self._key | {"length": self._gap * self._at_once}
+            row = self._book_behind(connection, values) if self._bulk else None
+            row = row or connection.execute(BOOK, values).one()
         here = time.monotonic() - (row.now - row.slot).total_seconds()
         gap = self._gap.total_seconds()
         return [Slot(row.slot + self._gap * i, here + gap * i) for i in reversed(range(self._at_once))]
+
+    def _book_behind(self, connection: Connection, values: dict[str, Any]) -> Row[Any] | None:
+        for _ in range(PATIENCE):
+            if (row := connection.execute(BOOK_BEHIND, values).one_or_none()) is not None:
+                return row
+            time.sleep(values["length"].total_seconds())
+        return None

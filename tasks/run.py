@@ -35,6 +35,7 @@ from tasks.load import Reader
 from tasks.lookup import forget_settled, look_again_later, look_up, not_final
 from tasks.plan import Planner
 from tasks.settings import Account, Settings
+from tasks.silence import unusual_silence
 from tasks.vanish import Brake, bury
 
 FAILURES_TO_STOP = 3
@@ -86,13 +87,13 @@ def _documented(filters: type[BaseModel]) -> list[str]:
 class Runtime:
     """Connections of one account, open for the time of a run."""
 
-    def __init__(self, settings: Settings, account: Account, database_url: str) -> None:
+    def __init__(self, settings: Settings, account: Account, database_url: str, *, bulk: bool = False) -> None:
         workers = settings.general.callweave_workers
         self.account, self.history = account, settings.general.callweave_history
         self.brake = Brake(*settings.general.callweave_delete_brake)
         self.engine = engine_for(database_url, pool_size=workers + 2)
         self._budget_engine = engine_for(database_url, pool_size=2, synchronous_commit=False)
-        budget = Budget(self._budget_engine, account.key, account.requests_per_second)
+        budget = Budget(self._budget_engine, account.key, account.requests_per_second, bulk=bulk)
         self.client = Client(account, budget, connections=workers)
 
     def close(self) -> None:
@@ -102,8 +103,9 @@ class Runtime:
 
 
 @contextmanager
-def runtime(settings: Settings, account: Account, database_url: str) -> Iterator[Runtime]:
-    opened = Runtime(settings, account, database_url)
+def runtime(settings: Settings, account: Account, database_url: str, *, bulk: bool = False) -> Iterator[Runtime]:
+    """`bulk`: leaves the request budget to whoever else works on the account."""
+    opened = Runtime(settings, account, database_url, bulk=bulk)
     try:
         yield opened
     finally:
@@ -166,8 +168,17 @@ class StreamRun:
         in_transaction(self._engine, lambda connection: connection.execute(statement))
 
     def end(self) -> None:
+        if self.line.error is None and not self.is_partial_view and self.line.counts.fetched == 0:
+            self.line.warning = self._silence()
         self.line.close()
-        self.heartbeat(state=self.line.state, error=self.line.error, finished_at=func.clock_timestamp())
+        told = self.line.error or self.line.warning
+        self.heartbeat(state=self.line.state, error=told, finished_at=func.clock_timestamp())
+
+    def _silence(self) -> str | None:
+        """A warning, where nothing came and something always did."""
+        if self.stream.name is not StreamName.CALLS or self.request.backfill:
+            return None
+        return next((told for desk in self.desks if (told := unusual_silence(desk))), None)
 
     def plan(self) -> None:
         """Opens the windows of this run, beside those that wait already; finds out what is to be asked by id."""

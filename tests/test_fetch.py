@@ -1,6 +1,7 @@
 """Runs of one stream against the sandbox, without Prefect: what was served stands in Postgres, once."""
 
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple
 from datetime import UTC, datetime, timedelta
@@ -29,6 +30,7 @@ from tests.builders import (
     drained,
     sakari_call,
     skipcall_call,
+    take_in,
     worked,
 )
 from tests.relay import Asked, Relay, Reply, reply
@@ -562,3 +564,63 @@ def test_page_without_end_flag(own_sandbox: Sandbox, own_office: Office) -> None
     assert own_office.ids("sakari") == set(truth(own_sandbox, "sakari", CALLS))
     assert {row["verdict"] for row in own_office.rows("SELECT verdict FROM sync_window")} == {"proven"}
     assert sum(astuple(run.line.counts)) == run.line.counts.fetched
+
+
+def test_shapes_do_not_flip(own_sandbox: Sandbox, own_office: Office) -> None:
+    """Where lists and answers by id differ in shape, neither overwrites the other again and again."""
+    began = (datetime.now(UTC) - timedelta(days=4)).isoformat()
+    own_sandbox.put("sakari", CALLS, sakari_call(id="open", status="active", created={"at": began}))
+    with Relay(own_sandbox.url) as relay:
+
+        def with_more(asked: Asked) -> Reply | None:
+            if not asked.path.endswith("/calls/open"):
+                return None
+            found = decoded(relay.fetched(asked))
+            return reply(200, found | {"data": found["data"] | {"user": {"id": "u9", "email": "only@by.id"}}})
+
+        relay.intervene = with_more
+        with Office(own_office.database_url, own_office.environ, SAKARI_BASE_URL=relay.url) as office:
+            office.sync("sakari")
+            by_id = [office.sync("sakari", call_ids=("open",)).line.counts]
+            for _ in range(2):
+                assert office.sync("sakari", full=True).line.counts.updated == 0
+                by_id.append(office.sync("sakari", call_ids=("open",)).line.counts)
+
+    assert [(counts.updated, counts.unchanged) for counts in by_id] == [(1, 0), (0, 1), (0, 1)]
+
+
+def weekly(office: Office, weeks: range, now: datetime) -> None:
+    """Calls in the same hours of past weeks."""
+    for week in weeks:
+        began = (now - timedelta(days=7 * week, minutes=30)).isoformat()
+        take_in(office.desk("sakari"), [sakari_call(id=f"week-{week}", created={"at": began})])
+
+
+@pytest.mark.parametrize(("weeks", "warned"), [(range(1, 5), True), (range(1, 4), False), (range(5), False)])
+def test_silence(own_sandbox: Sandbox, own_office: Office, weeks: range, warned: bool) -> None:
+    """A scan that finds nothing where the same hours of four weeks had something says so (airbyte#32914)."""
+    for id_ in truth(own_sandbox, "sakari", CALLS):
+        own_sandbox.remove("sakari", CALLS, id_)
+    now = datetime.now(UTC)
+    weekly(own_office, weeks, now)
+    run = own_office.sync("sakari", since=now - timedelta(hours=1))
+
+    assert run.line.state == "completed"
+    assert (run.line.warning is not None) is warned
+    assert ("no call from" in (run.line.receipt["error"] or "")) is warned
+
+
+def test_backfill_stands_behind(own_sandbox: Sandbox, database_url: str) -> None:
+    """A backfill leaves the budget to the live sync but for a small share, and has all of it when alone."""
+    rate = 40
+    with Office(database_url, own_sandbox.environ, SKIPCALL_REQUESTS_PER_SECOND=str(rate)) as office:
+        live, bulk = office.run("skipcall").desks[0], office.run("skipcall", CONTACTS, bulk=True).desks[0]
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(lambda desk: asked_for([desk], 3.0), [live, bulk]))
+        shares = Counter(request.path for request in own_sandbox.requests)
+        alone = len(own_sandbox.requests)
+        asked_for([bulk], 2.0)
+
+    assert shares["/v1/calls"] > 4 * shares["/v1/contacts"] > 0
+    times = sorted(request.at for request in own_sandbox.requests[alone:])
+    assert len(times) / (times[-1] - times[0]) > 0.9 * rate
