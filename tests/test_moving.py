@@ -1,10 +1,13 @@
 """Lists that move while they are read: what is found at the end, and what is claimed of it."""
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import product
+from random import Random
+from threading import Event, Thread
 from typing import Any
 from uuid import uuid4
 
@@ -208,3 +211,58 @@ def test_any_interleaving(
         quiet = office.sync(provider, stream, limit=FEW, **everything(stream))
         assert_proven(office, quiet)
         assert_equal(moving_world, office, provider, stream)
+
+
+MANY = 50_000
+CHANGES_PER_SECOND = 50
+
+
+@contextmanager
+def in_motion(sandbox: Sandbox, provider: str, stream: StreamName) -> Iterator[None]:
+    """The list gains, loses and changes records, so many a second, until the block ends."""
+    stop, luck = Event(), Random(1)
+
+    def move() -> None:
+        while not stop.wait(1 / CHANGES_PER_SECOND):
+            bodies = sandbox.world.tables[provider][stream].bodies
+            record = decoded(bodies[luck.randrange(len(bodies))])
+            what = luck.choice(["appear", "vanish", "change"])
+            if what == "vanish":
+                sandbox.remove(provider, stream, record["id"])
+            else:
+                new = {"id": str(uuid4())} if what == "appear" else {"revision": uuid4().hex}
+                sandbox.put(provider, stream, record | new)
+
+    mover = Thread(target=move)
+    mover.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        mover.join()
+
+
+def full_of_calls(sandbox: Sandbox) -> None:
+    """Some tens of thousands of Sakari calls over twenty days."""
+    like = decoded(next(iter(sandbox.truth()["sakari"][CALLS].values())))
+    now = datetime.now(UTC)
+    for number in range(MANY):
+        at = (now - timedelta(minutes=10) - timedelta(days=20) * number / MANY).isoformat(timespec="milliseconds")
+        sandbox.world.put("sakari", CALLS, like | {"id": f"m{number}", "created": {"at": at}})
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("way", list(product(ORDERS, TOTALS)), ids="-".join)
+def test_fifty_changes_a_second(
+    own_sandbox: Sandbox, database_url: str, way: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fifty thousand records, fifty changes a second, any order and total: right after a quiet run (airbyte#21500)."""
+    monkeypatch.undo()
+    full_of_calls(own_sandbox)
+    own_sandbox.faults.update(set(way) - {"true-total"})
+    with Office(database_url, own_sandbox.environ) as office:
+        with in_motion(own_sandbox, "sakari", CALLS):
+            office.sync("sakari", threads=4)
+        quiet = office.sync("sakari", threads=4, allow_deletes=True)
+        assert_proven(office, quiet)
+        assert_equal(own_sandbox, office, "sakari", CALLS)
