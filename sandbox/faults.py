@@ -50,6 +50,8 @@ class Faults(set[str]):
     def __init__(self, names: Iterable[str] = ()) -> None:
         super().__init__()
         self._counts: Counter[tuple[str, str]] = Counter()
+        self.seconds_late = DELAY
+        """Of a slow answer."""
         self.update(names)
 
     def add(self, name: str) -> None:
@@ -68,7 +70,7 @@ class Faults(set[str]):
 
     @property
     def delay(self) -> float:
-        return DELAY if "slow" in self else 0
+        return self.seconds_late if "slow" in self else 0
 
     def interrupt(self, provider: str) -> Answer | None:
         """The answer that a fault gives in the provider's place."""

@@ -112,25 +112,28 @@ class Walker:
         desk = self.desk
         params = desk.params(self.claim.span) | desk.stream.paging.params(position)
         answer = desk.client.get(desk.listing.path, params, self.sink.tally)
-        mark = blake2b(answer.text.encode(), digest_size=16).digest()
-        leaf = self._leaves.get(mark)
+        leaf = self._leaves.get(_mark(answer.text)) if self._leaves else None
         if leaf is None:
-            leaf = self._read(answer.text, answer.sent_at, mark)
+            leaf = self._read(answer.text, answer.sent_at)
         else:
             self.sink.take_again(len(leaf.ids))
         reading.order.append(leaf.order)
         return Page(leaf.envelope, len(leaf.ids), len(set(leaf.ids) - reading.ids)), leaf.ids
 
-    def _read(self, body: str, sent_at: datetime, mark: bytes) -> Leaf:
+    def _read(self, body: str, sent_at: datetime) -> Leaf:
         desk = self.desk
         envelope, records = open_page(body, desk.stream.items)
         arrivals = [identified(desk, record, sent_at) for record in records]
         ids = [one.external_id or one.digest.hex() for one in arrivals]
         leaf = Leaf(envelope, ids, [self._sorted_by(record) for record in records] if self._is_unbounded else [])
-        if not self._is_unbounded and all(isinstance(one, Arrival) for one in arrivals):
-            self._leaves[mark] = leaf
+        if self._will_be_read_again(envelope) and all(isinstance(one, Arrival) for one in arrivals):
+            self._leaves[_mark(body)] = leaf
         self.sink.take(arrivals)
         return leaf
+
+    def _will_be_read_again(self, envelope: dict[str, Any]) -> bool:
+        counted = self.desk.stream.paging.total(Page(envelope, 0, 0)) is not None
+        return not self._is_unbounded and (self.claim.doubted or not counted)
 
     def _note(self, page: Page, ids: list[str], reading: Reading) -> None:
         reading.barren = 0 if page.fresh else reading.barren + 1
@@ -210,6 +213,10 @@ class Walker:
         assert self.claim.span is not None
         changing_since = datetime.now(self.claim.span.since.tzinfo) - self.desk.client.account.lookback
         return all(moment and moment < min(self.claim.span.since, changing_since) for moment in moments)
+
+
+def _mark(body: str) -> bytes:
+    return blake2b(body.encode(), digest_size=16).digest()
 
 
 def _is_newest_first(moments: list[datetime | None]) -> bool:

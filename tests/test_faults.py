@@ -11,17 +11,22 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
+from random import Random
 from typing import Any, TypeVar
 
+import msgspec
 import pytest
 
 from sandbox.server import Sandbox
+from sandbox.table import Row
 from tasks.embedded import EmbeddedPostgres, Stack, postgres, stack
 from tasks.embedded.daemon import Daemon
 from tasks.migrate import upgrade
 from tasks.providers import PROVIDERS
+from tests.builders import decoded, iso
 from tests.test_cli import Branch, Done, days_ago, eventually
 
 T = TypeVar("T")
@@ -210,6 +215,7 @@ def test_backfill_never_moves_complete_up_to_back(stories: Stories) -> None:
 
 def two_at_once(branch: Branch) -> tuple[list[Done], Counter[tuple[str, ...]], set[str], set[str]]:
     branch.sandbox.faults.add("slow")
+    branch.sandbox.faults.seconds_late = 1.5  # one may start seconds after the other
     words = ("sync", "sakari", "--stream", "calls", "--since", days_ago(30), "--until", days_ago(1), "--json")
     done = branch.shell.at_once(words, words)
     queries = (request.query for request in branch.sandbox.requests if request.path.endswith("/calls"))
@@ -359,3 +365,73 @@ def test_odd_records(cluster: EmbeddedPostgres, servers: Stack) -> None:
 
 def spoilt(sandbox: Sandbox, fault: str, provider: str) -> set[str]:
     return sandbox.spoilt(fault, provider, "calls")
+
+
+# --- a long backfill, killed again and again
+
+PAGES = 3_000
+KILLS = 10
+
+
+def three_thousand_pages(sandbox: Sandbox) -> None:
+    """Sakari calls of forty days."""
+    like, now = next(iter(sandbox.truth()["sakari"]["calls"].values())), datetime.now(UTC)
+    record, rows = decoded(like), []
+    for number in range(100 * PAGES):
+        at = now - timedelta(days=2) - timedelta(days=40) * number / (100 * PAGES)
+        body = record | {"id": f"m{number}", "created": {"at": iso(at)}}
+        rows.append(Row((round(at.timestamp() * 1000), body["id"]), msgspec.json.encode(body)))
+    sandbox.world.tables["sakari"]["calls"].__init__(rows)  # type: ignore[misc]  # the providers hold this very table
+
+
+def restarted(doomed: EmbeddedPostgres) -> None:
+    os.kill(int(doomed.daemon.facts()["pid"]), signal.SIGINT)
+    eventually(lambda: not doomed.daemon.running(), 30)
+    doomed.start()
+
+
+def has_asked(branch: Branch, requests: int) -> bool:
+    return len(branch.sandbox.requests) >= requests
+
+
+def killed_again_and_again(branch: Branch, doomed: EmbeddedPostgres, words: tuple[str, ...]) -> None:
+    luck = Random(7)
+    for number in range(KILLS):
+        enough = len(branch.sandbox.requests) + 20
+        process = branch.shell.start(*words)
+        eventually(partial(has_asked, branch, enough), 90)
+        time.sleep(luck.uniform(0, 3))
+        if number in {3, 7}:
+            restarted(doomed)
+        process.kill()
+        branch.shell.ended(process, time.monotonic())
+
+
+def long_run(branch: Branch, words: tuple[str, ...]) -> Done:
+    return branch.shell.ended(branch.shell.start(*words), time.monotonic(), patience=400)
+
+
+@pytest.mark.faults
+def test_ten_kills(cluster: EmbeddedPostgres, servers: Stack) -> None:
+    """Ten kills, two restarts of Postgres, one failure in ten: nothing missing, nothing doubled, few requests more."""
+    words = ("backfill", "sakari", "--since", days_ago(43), "--until", days_ago(1), "--json")
+    with (
+        tempfile.TemporaryDirectory(prefix="cw-", ignore_cleanup_errors=True) as folder,
+        postgres(Path(folder) / "home") as doomed,
+        Branch(cluster, cluster.data.parent) as branch,
+    ):
+        three_thousand_pages(branch.sandbox)
+        undisturbed = long_run(branch, words)
+        branch.url = doomed.url()
+        upgrade(branch.url)
+        branch.shell.environ["DATABASE_URL"] = branch.url
+        branch.sandbox.requests.clear()
+        branch.sandbox.faults.add("errors")
+        killed_again_and_again(branch, doomed, words)
+        last = long_run(branch, words)
+
+        assert (undisturbed.status, last.status) == (0, 0), last.err
+        assert {id_ for _, id_ in branch.held()} == set(branch.sandbox.truth()["sakari"]["calls"])
+        assert not branch.rows("SELECT FROM sync_window WHERE state = 'open' OR verdict = 'unproven'")
+        share = len(branch.sandbox.requests) / undisturbed.line("sakari")["requests"]
+        assert share < 1.3, f"{share:.2f} times the requests"
