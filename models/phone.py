@@ -5,6 +5,7 @@ carriers spell on a telephone keypad.
 """
 
 import re
+from collections.abc import Callable
 from functools import lru_cache
 
 import phonenumbers
@@ -18,6 +19,14 @@ HIDDEN_NUMBERS = frozenset({"266696687", "7378742833", "2562533", "8656696", "86
 
 ADDRESS = re.compile(r"\s*(sips?|client|webrtc)\s*:", re.IGNORECASE)
 PUNCTUATION = re.compile(r"[\s().\-/\u00a0\u2010-\u2015]+")
+TWO_WAYS = (
+    (re.compile(r"\+521?(\d{10})"), "+52{}", "+521{}"),
+    (re.compile(r"\+549?(\d{10})"), "+54{}", "+549{}"),
+    (re.compile(r"\+55(\d\d)9?([6-9]\d{7})"), "+55{}{}", "+55{}9{}"),
+)
+"""Lines that are written with and without Mexico's 1, Argentina's 9, Brazil's ninth digit. Not those of Brazil that
+would be a fixed line's without it: these begin with 2 to 5."""
+MEXICO = 52
 
 
 def is_hidden(raw: str) -> bool:
@@ -75,12 +84,36 @@ def _parse(text: str, region: str | None) -> PhoneNumber | None:
 
 
 def _if_possible(number: PhoneNumber | None) -> str | None:
-    return _format(number) if number and phonenumbers.is_possible_number(number) else None
+    return _format(number) if number and _is(phonenumbers.is_possible_number, number) else None
 
 
 def _if_valid(number: PhoneNumber | None) -> str | None:
-    return _format(number) if number and phonenumbers.is_valid_number(number) else None
+    return _format(number) if number and _is(phonenumbers.is_valid_number, number) else None
+
+
+def _is(accepted: Callable[[PhoneNumber], bool], number: PhoneNumber) -> bool:
+    """Whether libphonenumber accepts it, or its newer spelling: it has forgotten Mexico's 1, senders have not."""
+    return accepted(number) or (number.country_code == MEXICO and accepted(_without_one(number)))
+
+
+def _without_one(number: PhoneNumber) -> PhoneNumber:
+    digits = str(number.national_number)
+    newer = digits[1:] if len(digits) == 11 and digits[0] == "1" else ""
+    return PhoneNumber(country_code=MEXICO, national_number=int(newer or 0))
 
 
 def _format(number: PhoneNumber) -> str:
     return phonenumbers.format_number(number, PhoneNumberFormat.E164)
+
+
+def spellings(number: str) -> tuple[str, ...]:
+    """Every way that the line of this E.164 number is written, the same whichever of them is given."""
+    for pattern, *forms in TWO_WAYS if number.startswith("+5") else ():
+        if found := pattern.fullmatch(number):
+            return tuple(form.format(*found.groups()) for form in forms)
+    return (number,)
+
+
+def line_of(number: str) -> str:
+    """One of the ways to write this line, the same for all of them."""
+    return spellings(number)[0]
