@@ -1,0 +1,126 @@
+"""Writes who is linked to whom: which contact holds which number, what is decided of each number, and the log.
+
+Only what differs is written.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+from psycopg.types.json import Jsonb
+
+from models.people import Move, State, Surroundings, lead_of, moves, resolve
+from tasks.surroundings import Cursor, explore
+
+WANTED = """
+    SELECT c.id, p.id, told.position
+    FROM contact c CROSS JOIN LATERAL unnest(c.e164s) WITH ORDINALITY AS told (e164, position)
+    JOIN phone p ON p.e164 = told.e164
+    WHERE c.id = ANY (%s) AND c.deleted_at IS NULL AND c.vanished_at IS NULL
+"""
+HELD = "SELECT contact_id, phone_id, position FROM contact_phone WHERE contact_id = ANY (%s)"
+LEAVE = """
+    DELETE FROM contact_phone l USING unnest(%s::bigint[], %s::bigint[]) AS gone (contact_id, phone_id)
+    WHERE (l.contact_id, l.phone_id) = (gone.contact_id, gone.phone_id)
+"""
+MOVE = """
+    UPDATE contact_phone l SET position = moved.position
+    FROM unnest(%s::bigint[], %s::bigint[], %s::int[]) AS moved (contact_id, phone_id, position)
+    WHERE (l.contact_id, l.phone_id) = (moved.contact_id, moved.phone_id)
+"""
+TAKE = "COPY contact_phone (contact_id, phone_id, position, leads) FROM STDIN"
+TELLING = r"""
+    SELECT DISTINCT p.id
+    FROM contact_phone l JOIN phone p ON p.id = l.phone_id JOIN contact c ON c.id = l.contact_id
+    WHERE l.contact_id = ANY (%s) AND (
+        NOT l.leads OR p.unlinked IS NOT NULL OR p.linked_to IS NOT NULL OR p.linked_by IS NOT NULL
+        OR p.person_e164s IS NOT NULL OR p.e164 ~ '^\+5[245]'
+        OR EXISTS (SELECT FROM contact_phone o WHERE o.contact_id = l.contact_id AND o.phone_id <> p.id)
+        OR EXISTS (SELECT FROM contact_phone o JOIN contact k ON k.id = o.contact_id
+                   WHERE o.phone_id = l.phone_id AND o.contact_id <> l.contact_id
+                     AND (real_name(k.first_name, k.last_name) = real_name(c.first_name, c.last_name)) IS NOT TRUE))
+"""
+"""All numbers of these contacts but those of which nothing follows: the only one of a contact whose name all share."""
+
+WRITE = """
+    UPDATE phone p SET linked_to = new.linked_to, unlinked = new.unlinked, linked_by = new.linked_by,
+        person_e164s = new.person_e164s,
+        unlinked_since = CASE WHEN new.unlinked = p.unlinked THEN p.unlinked_since
+                              WHEN new.unlinked IS NOT NULL THEN now() END
+    FROM jsonb_to_recordset(%s) AS new (id bigint, linked_to bigint, unlinked text, linked_by text, person_e164s text[])
+    WHERE p.id = new.id
+"""
+LEAD = """
+    UPDATE contact_phone l SET leads = l.phone_id = new.lead
+    FROM unnest(%s::bigint[], %s::bigint[]) AS new (contact_id, lead)
+    WHERE l.contact_id = new.contact_id AND l.leads <> (l.phone_id = new.lead)
+"""
+LOG = "COPY person_change (kind, person_id, sides, cause) FROM STDIN"
+
+
+def take_in(connection: Cursor, contact_ids: list[int]) -> set[int]:
+    """Notes the numbers that contacts hold now; returns those of which something may follow, left ones included."""
+    wanted, held = (_positions(connection.execute(query, [contact_ids])) for query in (WANTED, HELD))
+    left = held.keys() - wanted.keys()
+    if left:
+        connection.execute(LEAVE, columns(left))
+    if moved := [(*pair, wanted[pair]) for pair in wanted.keys() & held.keys() if wanted[pair] != held[pair]]:
+        connection.execute(MOVE, columns(moved))
+    with connection.cursor() as cursor, cursor.copy(TAKE) as copy:
+        for pair in sorted(wanted.keys() - held.keys()):
+            copy.write_row((*pair, wanted[pair], wanted[pair] == 1))
+    return {phone_id for _, phone_id in left} | {id_ for (id_,) in connection.execute(TELLING, [contact_ids])}
+
+
+def _positions(rows: Iterable[tuple[int, int, int]]) -> dict[tuple[int, int], int]:
+    """The place of each number among its contact's, by contact id and phone id."""
+    found: dict[tuple[int, int], int] = {}
+    for contact_id, phone_id, position in rows:
+        found.setdefault((contact_id, phone_id), position)
+    return found
+
+
+def columns(rows: Iterable[tuple[int | None, ...]]) -> list[list[int | None]]:
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+def settle(
+    connection: Cursor,
+    touched: Iterable[int],
+    own: frozenset[str],
+    *,
+    contacts: Iterable[int] = (),
+    cause: dict[str, Any] | None = None,
+) -> list[Move]:
+    """Decides anew of touched numbers and all that they are linked to; returns what became of the persons.
+
+    Args:
+        connection: one that holds the lock.
+        touched: phone ids.
+        own: the lines that are ours.
+        contacts: the contacts that changed, which the log names.
+        cause: what the log gives as the cause instead.
+    """
+    near = explore(connection, touched, own)
+    after = resolve(near)
+    moved = moves(near, after, frozenset(contacts))
+    _write(connection, near, after)
+    _log(connection, [move if cause is None else move._replace(cause=cause) for move in moved])
+    return moved
+
+
+def _write(connection: Cursor, near: Surroundings, after: dict[int, State]) -> None:
+    changed = [state._asdict() | {"id": id_} for id_, state in after.items() if state != near.phones[id_].state]
+    if changed:
+        connection.execute(WRITE, [Jsonb(changed)])
+    known = [holder for holder in near.holders.values() if after.keys() >= set(holder.phones)]
+    leads = {holder.id: lead for holder in known if (lead := lead_of(holder, after)) != holder.lead}
+    if leads:
+        connection.execute(LEAD, columns(leads.items()))
+
+
+def _log(connection: Cursor, moved: list[Move]) -> None:
+    rows = [(move.kind, move.person_id, Jsonb(move.sides), Jsonb(move.cause)) for move in moved]
+    if rows:
+        with connection.cursor() as cursor, cursor.copy(LOG) as copy:
+            for row in rows:
+                copy.write_row(row)
