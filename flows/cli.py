@@ -49,7 +49,7 @@ def _complain(problem: object, status: int) -> int:
 def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(prog="callweave", description="Every call, once.")
     commands = made.add_subparsers(required=True, metavar="COMMAND")
-    for add in (_demo, _up, _migrate, _check, _sync, _backfill, _status, _sandbox):
+    for add in (_demo, _up, _migrate, _check, _sync, _backfill, _status, _person, _sandbox):
         add(commands)
     return made
 
@@ -108,6 +108,13 @@ def _backfill(commands: Commands) -> None:
 def _status(commands: Commands) -> None:
     sub = _add(commands, "inspection", "status", "freshness, holes and rejected rows, per provider and stream")
     sub.add_argument("--json", action="store_true")
+
+
+def _person(commands: Commands) -> None:
+    sub = _add(commands, "commands", "person", "undo a merge of two persons, for good")
+    actions = sub.add_subparsers(dest="action", required=True, metavar="ACTION")
+    undo = actions.add_parser("undo", help="give back the persons that a merge made one")
+    undo.add_argument("merge", type=int, metavar="MERGE", help="its number, as v1.person.provenance tells it")
 
 
 def _sandbox(commands: Commands) -> None:

@@ -10,10 +10,12 @@ from flows import terminal
 from flows.here import connected, run_all, running_stack
 from models.errors import UsageError
 from models.vocabulary import RunState, StreamName
+from tasks.database import engine_for
 from tasks.estimate import estimate
 from tasks.home import database
 from tasks.line import Line
 from tasks.migrate import upgrade
+from tasks.people import undo_merge
 from tasks.providers import PROVIDERS
 from tasks.run import Request, StreamRun, runtime
 from tasks.settings import Account, Settings
@@ -143,6 +145,14 @@ def migrate(_options: Namespace) -> int:
         with database(settings):
             pass
     sys.stderr.write("The database is at the newest migration.\n")
+    return 0
+
+
+def person(options: Namespace) -> int:
+    """`person undo MERGE`, the only action there is."""
+    with database(Settings()) as url:
+        persons = undo_merge(engine_for(url, pool_size=1), options.merge)
+    sys.stdout.write(f"Apart again, for good: persons {', '.join(map(str, persons))}\n")
     return 0
 
 

@@ -1,8 +1,10 @@
 """One sync flow per provider, all made by one function, and the backfill."""
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import datetime
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
 from prefect import Flow, flow, get_run_logger
@@ -18,6 +20,7 @@ from models.errors import CallweaveError, DatabaseUnavailable
 from models.provider import Provider
 from models.vocabulary import RunState, StreamName
 from tasks.home import database
+from tasks.people import link_people
 from tasks.providers import PROVIDERS
 from tasks.run import Request, StreamRun, runtime
 from tasks.settings import Settings, workers
@@ -53,16 +56,18 @@ def sync(provider: Provider, request: Request) -> State[Any]:
         url = stack.enter_context(database(settings))
         opened = stack.enter_context(runtime(settings, account, url, bulk=request.backfill))
         runs = [StreamRun(opened, stream, request, flow_run.id) for stream in account.streams(request.streams)]
-        _work(runs, Artifacts(provider, runs))
+        people = partial(link_people, opened.engine, full=request.full and StreamName.CONTACTS in request.streams)
+        _work(runs, Artifacts(provider, runs), people)
     return _conclude(settings, provider, runs)
 
 
-def _work(runs: list[StreamRun], artifacts: Artifacts) -> None:
+def _work(runs: list[StreamRun], artifacts: Artifacts, link: Callable[[], None]) -> None:
     try:
         for run in runs:
             run.begin()
             run.plan()
         Drain(runs, artifacts.move).work()
+        link()
     except CallweaveError as error:
         for run in runs:
             run.failed(error)

@@ -30,6 +30,7 @@ FAST = {f"{name.upper()}_REQUESTS_PER_SECOND": "500" for name in PROVIDERS} | {"
 SECRETS = ("SAKARI_CLIENT_ID", "SAKARI_CLIENT_SECRET", "BIRD_ACCESS_KEY", "SKIPCALL_API_KEY")
 COUNTS = ("fetched", "inserted", "updated", "unchanged", "duplicate", "rejected", "deleted", "windows", "requests")
 LINE = {"provider", "account", "stream", "state", "seconds", "error", *COUNTS}
+MERGES = "SELECT id FROM person_change WHERE kind = 'merge' AND undone_at IS NULL ORDER BY id"
 VERSIONS = "SELECT '{0}', ctid::text, xmin::text, external_id FROM {0}"
 
 PROCESS = f"{os.getpid()}_{time.monotonic_ns()}"
@@ -464,6 +465,21 @@ def test_live_sync_moves_complete_up_to(story: Story, provider: str) -> None:
     assert earlier is not None
     assert later is not None
     assert later > earlier
+
+
+def test_people(story: Story) -> None:
+    """A sync ends with people linked; `person undo` takes a merge apart."""
+    merges = story.branch.rows(MERGES)
+    linked = "SELECT 1 FROM v1.contact WHERE e164s <> '{}' AND person_id IS NULL AND deleted_at IS NULL"
+    assert story.branch.rows(f"{linked} AND NOT e164s && ARRAY(SELECT e164 FROM v1.unlinked_phone)") == []
+    assert merges
+    merge = str(merges[0][0])
+    done, again, unknown = (story.branch.shell.run("person", "undo", which) for which in (merge, merge, "999999"))
+
+    assert (done.status, again.status, unknown.status) == (0, 0, 2)
+    assert done.out == again.out != ""
+    assert "no merge 999999" in unknown.err
+    assert story.branch.rows(MERGES) == merges[1:]
 
 
 def test_status(story: Story) -> None:
