@@ -5,13 +5,14 @@ import sys
 from argparse import ArgumentParser
 from collections.abc import Callable
 
-from bench import first_sync, memory, scheduled
+from bench import first_sync, memory, people, scheduled
 from bench.ground import CALLS, Ground, ground
 
 BENCHMARKS: dict[str, Callable[[Ground], list[str]]] = {
     "first-sync": first_sync.run,
     "scheduled": scheduled.run,
     "memory": memory.run,
+    "people": people.run,
 }
 
 
