@@ -1,0 +1,1 @@
+"""Recognising the same call in several accounts: legs, candidates, calibration, evidence, assignment. Pure."""
