@@ -1,0 +1,1 @@
+"""Recognising the same call in generated worlds whose truth is known, next to others' ways."""
