@@ -109,7 +109,7 @@ def _segments(gaps: Gaps, width: float = 1.0) -> Ints:
 
 
 class _Search(NamedTuple):
-    """How far around a track, in what steps, and how much gaps of one offset scatter; steps and seconds."""
+    """How far around a track, in what steps, and how many steps wide gaps of one offset scatter; seconds."""
 
     reach: float
     step: float
@@ -122,9 +122,9 @@ def _path(gaps: Gaps, segments: Ints, around: Track, search: _Search) -> Track:
     state = np.rint((gaps.seconds - around.at(gaps.moments)) / step).astype(np.int64) + steps
     inside = (state >= 0) & (state <= 2 * steps)
     shape = (int(segments[-1]) + 1, 2 * steps + 1)
-    held: Floats = np.bincount(segments[inside] * shape[1] + state[inside], gaps.weights[inside], shape[0] * shape[1])
+    held = np.bincount(segments[inside] * shape[1] + state[inside], gaps.weights[inside], shape[0] * shape[1])
     moments = np.array([gaps.moments[segments == i].mean() for i in range(shape[0])], np.int64)
-    best = _best_path(_blurred(held.reshape(shape), search.width))
+    best = _best_path(_blurred(held.astype(float).reshape(shape), search.width))
     return Track(moments, around.at(moments) + (best - steps) * step)
 
 
