@@ -3,6 +3,7 @@
 from alembic import context
 from sqlalchemy import text
 
+from models.matching import tables as _matching  # noqa: F401 - its tables belong to the metadata
 from models.tables import Base
 
 UPGRADE_LOCK = 7_261_993

@@ -160,7 +160,14 @@ class Call(RecordColumns, Base):
         Index("ix_call_remote_e164_started_at", "remote_e164", "started_at"),
         Index("ix_call_not_final", "provider", "account", "started_at", postgresql_where=text("NOT is_final")),
         Index("ix_call_changed_at", "changed_at"),
-        Index("ix_call_own_e164", "own_e164", postgresql_where=text("parent_external_id IS NULL")),
+        Index("ix_call_own_e164_started_at", "own_e164", "started_at"),
+        Index(
+            "ix_call_parent_external_id",
+            "provider",
+            "account",
+            "parent_external_id",
+            postgresql_where=text("parent_external_id IS NOT NULL"),
+        ),
         CheckConstraint("duration_seconds >= 0", "duration_not_negative"),
     )
     started_at: Mapped[Moment]

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from sqlalchemy import Engine
 
+from models.matching import tables as _matching  # noqa: F401 - its tables are emptied too
 from models.tables import Base
 from models.window import cut
 from sandbox.server import Sandbox
