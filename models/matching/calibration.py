@@ -1,6 +1,6 @@
 """What is known of two accounts together: their clocks, how they count, how often both see a call. Learnt or prior."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -95,6 +95,9 @@ class Calibration:
             direction=np.array(value["direction"], float),
             rounding=(value["rounding"][0], value["rounding"][1]),
         )
+
+    def with_track(self, track: Track) -> "Calibration":
+        return replace(self, track=track).stored
 
     @property
     def stored(self) -> "Calibration":

@@ -64,6 +64,14 @@ class Track:
 STILL = Track(np.zeros(1, np.int64), np.zeros(1))
 
 
+def spliced(old: Track, new: Track, moment: int) -> Track:
+    """The old track up to `moment`, the new one from there on."""
+    before, after = old.knots < moment, new.knots > moment
+    knots = np.concatenate([old.knots[before], [moment - 1, moment], new.knots[after]])
+    ends = np.concatenate([old.at(np.array([moment - 1])), new.at(np.array([moment]))])
+    return Track(knots, np.concatenate([old.offsets[before], ends, new.offsets[after]]))
+
+
 class Gaps(NamedTuple):
     """Start gaps of candidates in order of time: when by the right clock, how long in seconds, how much each counts."""
 

@@ -38,7 +38,7 @@ class Decision(NamedTuple):
     rivals: tuple[Ints, Ints]
     """Pairs of ambiguous roots and what they might be one with, by position, both ways round."""
     block: Ints
-    """Of each record, the number of the block it was decided in: nothing outside it had a say."""
+    """Of each record, the number of its block: nothing outside it had a say."""
 
 
 class Likely(NamedTuple):
@@ -55,10 +55,13 @@ class Likely(NamedTuple):
         return Likely(*ends, self.rule[chosen], self.score[chosen], self.evidence.only(chosen))
 
 
-def decide(records: Records, calibrations: Calibrations, verdicts: Iterable[Verdict] = ()) -> Decision:
+def decide(
+    records: Records, calibrations: Calibrations, verdicts: Iterable[Verdict] = (), was: Ints | None = None
+) -> Decision:
     """Which records are one call. The records must be closed: hold all that any of them could be one with.
 
-    `verdicts` come in the order of their weight.
+    `verdicts` come in the order of their weight; `was` names the real call each record is in so far, 0 for none: it has
+    no say in the decision and widens the blocks.
     """
     grouped, said = _grouped(records, list(verdicts))
     likely = find(records, grouped, calibrations)
@@ -73,7 +76,7 @@ def decide(records: Records, calibrations: Calibrations, verdicts: Iterable[Verd
         call=_smallest(records["id"], state.unit[grouped.root]),
         matches=_matches(state, likely, said),
         rivals=state.rivals,
-        block=_blocks(grouped, likely, state),
+        block=_blocks(grouped, likely, said, was),
     )
 
 
@@ -167,9 +170,23 @@ def _lookup(known: Ints, wanted: Ints) -> tuple[Ints, Ints]:
     return place, known[place] == wanted
 
 
-def _blocks(grouped: Legs, likely: Likely, state: Joined) -> Ints:
-    """Records that had a say in each other's decision."""
+def blocks(records: Records, calibrations: Calibrations, verdicts: Iterable[Verdict], was: Ints) -> Ints:
+    """The number of each record's block, without deciding anything."""
+    grouped, said = _grouped(records, list(verdicts))
+    return _blocks(grouped, find(records, grouped, calibrations), said, was)
+
+
+def _blocks(grouped: Legs, likely: Likely, said: Verdicts, was: Ints | None) -> Ints:
+    """Records that have a say in each other's decision, or were one call so far."""
     every = np.arange(grouped.root.size)
-    left = np.concatenate([every, likely.left, every])
-    right = np.concatenate([grouped.root, likely.right, state.unit])
+    together = np.array(sorted(said.sets.items()), np.int64).reshape(-1, 2).T
+    company = _company(np.zeros(0, np.int64) if was is None else was)
+    left = np.concatenate([every, likely.left, together[0], company[0]])
+    right = np.concatenate([grouped.root, likely.right, together[1], company[1]])
     return components(every.size, left, right)
+
+
+def _company(was: Ints) -> tuple[Ints, Ints]:
+    order = np.argsort(was, kind="stable")
+    same = (was[order][1:] == was[order][:-1]) & (was[order][1:] != 0)
+    return order[1:][same], order[:-1][same]

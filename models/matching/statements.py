@@ -1,0 +1,187 @@
+"""The named statements of the reconciliation. SQL finds candidates and writes differences; Python decides.
+
+Records travel as binary COPY of fixed width, which numpy reads without a loop. Every column is therefore told to be
+something: 0 for no number and no parent, -infinity for no time, -1 for no duration.
+"""
+
+from models.vocabulary import Direction, Outcome
+
+
+def _place(column: str, words: type[Outcome] | type[Direction]) -> str:
+    """The place of a word in its vocabulary, the unknown one's where it is not in it."""
+    array = ", ".join(f"'{word}'" for word in words)
+    unknown = list(words).index(words.UNKNOWN)
+    return f"coalesce(array_position(ARRAY[{array}], {column}) - 1, {unknown})::int4"
+
+
+COLUMNS = f"""
+    c.id, a.no::int4, hashtextextended(c.external_id, 0), coalesce(hashtextextended(c.parent_external_id, 0), 0),
+    coalesce(number_key(c.remote_e164), 0), coalesce(number_key(c.own_e164), 0), c.started_at,
+    coalesce(c.answered_at, '-infinity'), coalesce(c.ended_at, '-infinity'), coalesce(c.duration_seconds, -1)::int4,
+    {_place("c.direction", Direction)}, {_place("c.outcome", Outcome)},
+    (c.own_raw ~* '^\\s*(client|webrtc)\\s*:' IS TRUE)::int4, coalesce(m.unified_call_id, 0), c.changed_at
+"""
+"""In the order of `models.matching.records.COLUMNS`, then the real call it is in so far, and its time of change."""
+
+FROM = """
+    FROM call c JOIN unnest(%(providers)s::text[], %(accounts)s::text[]) WITH ORDINALITY AS a (provider, account, no)
+        USING (provider, account)
+    LEFT JOIN call_member m ON m.call_id = c.id
+    WHERE c.deleted_at IS NULL AND c.vanished_at IS NULL
+"""
+
+IN_RANGE = (
+    f"COPY (SELECT {COLUMNS} {FROM} AND c.started_at >= %(since)s AND c.started_at < %(until)s) "
+    "TO STDOUT (FORMAT binary)"
+)
+BY_ID = f"COPY (SELECT {COLUMNS} {FROM} AND c.id IN (SELECT id FROM wanted)) TO STDOUT (FORMAT binary)"  # noqa: S608
+SAMPLE = (
+    f"COPY (SELECT {COLUMNS} {FROM} AND c.started_at >= %(since)s AND "
+    "abs(coalesce(number_key(c.remote_e164), hashint8(c.id)) %% %(every)s) = 0) TO STDOUT (FORMAT binary)"
+)
+
+ACCOUNTS = """
+WITH RECURSIVE found AS (
+    (SELECT provider, account FROM call ORDER BY provider, account LIMIT 1)
+    UNION ALL
+    SELECT next.provider, next.account FROM found, LATERAL (
+        SELECT provider, account FROM call WHERE (provider, account) > (found.provider, found.account)
+        ORDER BY provider, account LIMIT 1) next)
+SELECT provider, account FROM found ORDER BY provider, account
+"""
+
+WANTED = "CREATE TEMPORARY TABLE IF NOT EXISTS wanted (id bigint) ON COMMIT DELETE ROWS"
+
+NEIGHBOURS = """
+WITH a AS MATERIALIZED (
+    SELECT c.*, m.unified_call_id FROM wanted w JOIN call c ON c.id = w.id LEFT JOIN call_member m ON m.call_id = c.id)
+SELECT b.id FROM a, unnest(number_variants(a.remote_e164) || number_variants(a.own_e164)) AS n (e164), call b
+WHERE n.e164 IS NOT NULL AND b.remote_e164 = n.e164
+  AND b.started_at BETWEEN a.started_at - %(reach)s AND a.started_at + %(reach)s
+UNION SELECT b.id FROM a, unnest(number_variants(a.own_e164)) AS n (e164), call b
+WHERE n.e164 IS NOT NULL AND b.own_e164 = n.e164 AND (a.remote_e164 IS NULL OR b.remote_e164 IS NULL)
+  AND b.started_at BETWEEN a.started_at - %(reach)s AND a.started_at + %(reach)s
+UNION SELECT b.id FROM a JOIN call b ON (b.provider, b.account, b.external_id)
+    = (a.provider, a.account, a.parent_external_id)
+UNION SELECT b.id FROM a JOIN call b ON (b.provider, b.account, b.parent_external_id)
+    IN ((a.provider, a.account, a.parent_external_id), (a.provider, a.account, a.external_id))
+UNION SELECT m.call_id FROM a JOIN call_member m ON m.unified_call_id = a.unified_call_id
+"""
+"""Every record that one of the wanted might be one call with, or was."""
+
+CHANGED = """
+WITH changed AS (
+    SELECT c.id, m.unified_call_id, c.deleted_at IS NULL AND c.vanished_at IS NULL AS alive
+    FROM call c LEFT JOIN call_member m ON m.call_id = c.id
+    WHERE c.changed_at > %(since)s AND m.changed_at IS DISTINCT FROM c.changed_at
+    UNION
+    SELECT c.id, m.unified_call_id, true
+    FROM verdict v JOIN call c ON (c.provider, c.account, c.external_id) IN (
+        (v.left_provider, v.left_account, v.left_external_id), (v.right_provider, v.right_account, v.right_external_id))
+    LEFT JOIN call_member m ON m.call_id = c.id
+    WHERE v.judged_at > %(since)s AND c.deleted_at IS NULL AND c.vanished_at IS NULL)
+SELECT id FROM changed WHERE alive
+UNION SELECT m.call_id FROM changed d JOIN call_member m USING (unified_call_id) JOIN call c ON c.id = m.call_id
+WHERE NOT d.alive AND c.deleted_at IS NULL AND c.vanished_at IS NULL
+"""
+"""Records to decide again: new or changed ones, those judged upon, and what a deleted one leaves behind."""
+
+VERDICTS = """
+SELECT l.id, r.id, v.same FROM verdict v
+JOIN call l ON (l.provider, l.account, l.external_id) = (v.left_provider, v.left_account, v.left_external_id)
+JOIN call r ON (r.provider, r.account, r.external_id) = (v.right_provider, v.right_account, v.right_external_id)
+ORDER BY v.id DESC
+"""
+
+STAGES = (
+    """CREATE TEMPORARY TABLE IF NOT EXISTS stage_member (call_id bigint, unified_call_id bigint, no int, leg_of bigint,
+    speaks int, confidence real, by_prior int, changed_at timestamptz) ON COMMIT DELETE ROWS""",
+    """CREATE TEMPORARY TABLE IF NOT EXISTS stage_match (left_call_id bigint, right_call_id bigint,
+    unified_call_id bigint, rule int, score real, margin real, prior real, start real, length real, outcome real,
+    direction real, calibration_id bigint) ON COMMIT DELETE ROWS""",
+    "CREATE TEMPORARY TABLE IF NOT EXISTS stage_rival (call_id bigint, rival_call_id bigint) ON COMMIT DELETE ROWS",
+    "CREATE TEMPORARY TABLE IF NOT EXISTS was (unified_call_id bigint) ON COMMIT DELETE ROWS",
+)
+
+DISSOLVE = """
+WITH gone AS (
+    DELETE FROM call_match x USING stage_member scope
+    WHERE scope.call_id IN (x.left_call_id, x.right_call_id) AND NOT EXISTS (
+        SELECT FROM stage_match s WHERE (s.left_call_id, s.right_call_id) = (x.left_call_id, x.right_call_id))
+    RETURNING x.*)
+INSERT INTO match_log (run_id, kind, left_call_id, right_call_id, unified_call_id, score, cause)
+SELECT %(run)s, 'dissolved', g.left_call_id, g.right_call_id, g.unified_call_id, g.score, coalesce((
+    SELECT CASE WHEN bool_or(c.deleted_at IS NOT NULL OR c.vanished_at IS NOT NULL) THEN 'record deleted'
+                WHEN bool_or(m.changed_at IS DISTINCT FROM c.changed_at) THEN 'record changed' END
+    FROM call c LEFT JOIN call_member m ON m.call_id = c.id WHERE c.id IN (g.left_call_id, g.right_call_id)),
+    %(cause)s)
+FROM (SELECT DISTINCT * FROM gone) g
+"""
+
+DISSOLVE_DELETED = """
+WITH gone AS (
+    DELETE FROM call_member m USING call c
+    WHERE c.id = m.call_id AND (c.deleted_at IS NOT NULL OR c.vanished_at IS NOT NULL)
+      AND (m.unified_call_id IN (SELECT unified_call_id FROM was) OR %(all)s)
+    RETURNING m.call_id),
+pairs AS (
+    DELETE FROM call_match x USING gone WHERE gone.call_id IN (x.left_call_id, x.right_call_id) RETURNING x.*),
+rivals AS (
+    DELETE FROM call_rival x USING gone WHERE gone.call_id IN (x.call_id, x.rival_call_id))
+INSERT INTO match_log (run_id, kind, left_call_id, right_call_id, unified_call_id, score, cause)
+SELECT DISTINCT %(run)s, 'dissolved', left_call_id, right_call_id, unified_call_id, score, 'record deleted' FROM pairs
+"""
+
+FORM = """
+WITH written AS (
+    INSERT INTO call_match (left_call_id, right_call_id, unified_call_id, rule, score, margin, prior, start, length,
+        outcome, direction, calibration_id)
+    SELECT s.left_call_id, s.right_call_id, s.unified_call_id, (%(rules)s::text[])[s.rule + 1], s.score, s.margin,
+        s.prior, s.start, s.length, s.outcome, s.direction, s.calibration_id
+    FROM stage_match s LEFT JOIN call_match x USING (left_call_id, right_call_id)
+    WHERE x.left_call_id IS NULL OR (x.unified_call_id, x.score, x.margin, x.rule, x.calibration_id)
+        IS DISTINCT FROM (s.unified_call_id, s.score, s.margin, (%(rules)s::text[])[s.rule + 1], s.calibration_id)
+    ON CONFLICT (left_call_id, right_call_id) DO UPDATE SET unified_call_id = excluded.unified_call_id,
+        rule = excluded.rule, score = excluded.score, margin = excluded.margin, prior = excluded.prior,
+        start = excluded.start, length = excluded.length, outcome = excluded.outcome, direction = excluded.direction,
+        calibration_id = excluded.calibration_id, decided_at = now()
+    RETURNING left_call_id, right_call_id, unified_call_id, score, xmax = 0 AS is_new)
+INSERT INTO match_log (run_id, kind, left_call_id, right_call_id, unified_call_id, score, cause)
+SELECT %(run)s, 'formed', w.left_call_id, w.right_call_id, w.unified_call_id, w.score,
+    CASE WHEN l.call_id IS NULL OR r.call_id IS NULL THEN 'new record'
+         WHEN l.changed_at <> sl.changed_at OR r.changed_at <> sr.changed_at THEN 'record changed'
+         ELSE %(cause)s END
+FROM written w
+JOIN stage_member sl ON sl.call_id = w.left_call_id JOIN stage_member sr ON sr.call_id = w.right_call_id
+LEFT JOIN call_member l ON l.call_id = w.left_call_id LEFT JOIN call_member r ON r.call_id = w.right_call_id
+WHERE w.is_new
+"""
+"""Before the members are written, so that it still shows which record is new and which has changed."""
+
+LEAVE = """
+DELETE FROM call_member m USING stage_member s
+WHERE m.call_id = s.call_id
+  AND (m.unified_call_id, m.leg_of, m.speaks, m.confidence, m.by_prior)
+    IS DISTINCT FROM (s.unified_call_id, nullif(s.leg_of, 0), s.speaks = 1, s.confidence, s.by_prior = 1)
+"""
+"""First everybody leaves who is to be elsewhere: at no moment may a real call hold two calls of an account."""
+
+ENTER = """
+INSERT INTO call_member (call_id, unified_call_id, provider, account, leg_of, speaks, confidence, by_prior, changed_at)
+SELECT s.call_id, s.unified_call_id, a.provider, a.account, nullif(s.leg_of, 0), s.speaks = 1, s.confidence,
+    s.by_prior = 1, s.changed_at
+FROM stage_member s LEFT JOIN call_member m USING (call_id)
+JOIN unnest(%(providers)s::text[], %(accounts)s::text[]) WITH ORDINALITY AS a (provider, account, no) ON a.no = s.no
+WHERE m.call_id IS NULL
+"""
+
+NOTE = """
+UPDATE call_member m SET changed_at = s.changed_at FROM stage_member s
+WHERE m.call_id = s.call_id AND m.changed_at <> s.changed_at
+"""
+
+CALM = """
+DELETE FROM call_rival x USING stage_member scope WHERE x.call_id = scope.call_id AND NOT EXISTS (
+    SELECT FROM stage_rival s WHERE (s.call_id, s.rival_call_id) = (x.call_id, x.rival_call_id))
+"""
+VIE = "INSERT INTO call_rival SELECT DISTINCT call_id, rival_call_id FROM stage_rival ON CONFLICT DO NOTHING"

@@ -1,0 +1,141 @@
+"""Calibrations: learnt from a sample of the records, kept as versions, replaced only when they moved by a step."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from itertools import combinations
+from typing import Any, NamedTuple
+
+import numpy as np
+import psycopg
+
+from models.matching.calibration import Calibration, moved
+from models.matching.clock import spliced
+from models.matching.learning import learn
+from models.matching.legs import legs
+from models.matching.records import Records
+from models.matching.statements import ACCOUNTS, SAMPLE
+from tasks.matching.copying import copy_out
+from tasks.matching.reading import EPOCH, numbered
+
+Accounts = list[tuple[str, str]]
+Pair = tuple[int, int]
+
+SAMPLE_SIZE = 120_000
+"""Records that a calibration is learnt from, at most: chosen by telephone number, so that candidates stay together."""
+RECENT_SIZE = 15_000
+"""The newest records, by which every run checks whether the clocks still stand as they did."""
+
+NEWEST = """
+    SELECT DISTINCT ON (left_provider, left_account, right_provider, right_account)
+           left_provider, left_account, right_provider, right_account, id, version, parameters
+    FROM calibration ORDER BY left_provider, left_account, right_provider, right_account, version DESC
+"""
+ADOPT = """
+    INSERT INTO calibration (left_provider, left_account, right_provider, right_account, version, reason, is_prior,
+                             support, parameters)
+    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s) RETURNING id
+"""
+RECENT = "SELECT min(started_at) FROM (SELECT started_at FROM call ORDER BY started_at DESC LIMIT %s) newest"
+
+
+class Version(NamedTuple):
+    id: int
+    version: int
+    calibration: Calibration
+
+
+class Adopted(NamedTuple):
+    """A calibration that replaced another, and from when on calls are to be decided again."""
+
+    pair: Pair
+    before: Calibration | None
+    after: Calibration
+    reason: str
+    since: datetime | None
+    """None: all of them."""
+
+
+def accounts_of(connection: psycopg.Connection[Any]) -> Accounts:
+    return [(provider, account) for provider, account in connection.execute(ACCOUNTS).fetchall()]
+
+
+def versions(connection: psycopg.Connection[Any], accounts: Accounts) -> dict[Pair, Version]:
+    """The newest version of each pair of accounts."""
+    number = {account: i for i, account in enumerate(accounts)}
+    found = {}
+    for *names, id_, version, parameters in connection.execute(NEWEST).fetchall():
+        pair = number.get((names[0], names[1])), number.get((names[2], names[3]))
+        if pair[0] is not None and pair[1] is not None:
+            found[pair[0], pair[1]] = Version(id_, version, Calibration.from_json(parameters))
+    return found
+
+
+def calibrate(connection: psycopg.Connection[Any], accounts: Accounts, *, full: bool) -> list[Adopted]:
+    """Learns anew from all records (or, where all pairs are known, from the newest) and adopts what has moved."""
+    known = versions(connection, accounts)
+    pairs = list(combinations(range(len(accounts)), 2))
+    full = full or any(pair not in known for pair in pairs)
+    records, share, since = _sample(connection, accounts, full=full)
+    if not len(records):
+        return []
+    root = legs(records).root
+    adopted = []
+    for pair in pairs:
+        fresh = learn(records, root, pair, share)
+        change = _change(known.get(pair), fresh, None if full else since)
+        if change is not None:
+            made = change._replace(pair=pair)
+            _adopt(connection, [*accounts[pair[0]], *accounts[pair[1]]], known.get(pair), made)
+            adopted.append(made)
+    return adopted
+
+
+def _sample(connection: psycopg.Connection[Any], accounts: Accounts, *, full: bool) -> tuple[Records, float, datetime]:
+    """Records, the share of telephone numbers they stand for, and since when."""
+    since, every = EPOCH - timedelta(days=36_500), 1
+    if full:
+        count = _one(connection, "SELECT count(*) FROM call")
+        every = max(1, -(-count // SAMPLE_SIZE))
+    else:
+        since = _one(connection, RECENT, RECENT_SIZE) or since
+    names = {"providers": [name for name, _ in accounts], "accounts": [name for _, name in accounts]}
+    values = names | {"since": since, "every": every}
+    return numbered(copy_out(connection, SAMPLE, values)), 1.0 / every, since
+
+
+def _one(connection: psycopg.Connection[Any], query: str, *values: Any) -> Any:
+    row = connection.execute(query, values).fetchone()
+    assert row is not None
+    return row[0]
+
+
+def _change(known: Version | None, fresh: Calibration, since: datetime | None) -> Adopted | None:
+    """What is to be adopted; learnt from the newest records alone, only the newest stretch of the clock is."""
+    if known is None:
+        return Adopted((0, 0), None, fresh, "too few pairs yet: a prior" if fresh.is_prior else "learnt", None)
+    before = known.calibration
+    if since is None or before.is_prior:
+        reason = moved(before, fresh) if not fresh.is_prior or since is None else None
+        return Adopted((0, 0), before, fresh, reason, None) if reason else None
+    if fresh.is_prior:
+        return None
+    return _followed(before, fresh, since)
+
+
+def _followed(before: Calibration, fresh: Calibration, since: datetime) -> Adopted | None:
+    moment = (since - EPOCH) // timedelta(microseconds=1)
+    track = spliced(before.track, fresh.track, moment)
+    step = max(0.5, before.spread / 2)
+    shift = float(np.abs(before.track.at(track.knots) - track.offsets).max())
+    if shift <= step:
+        return None
+    after = before.with_track(track)
+    return Adopted((0, 0), before, after, f"the clock moved by {shift:.1f} s", since.astimezone(UTC))
+
+
+def _adopt(connection: psycopg.Connection[Any], names: list[str], known: Version | None, made: Adopted) -> None:
+    after = made.after
+    version = known.version + 1 if known else 1
+    parameters = json.dumps(after.to_json())
+    values = [*names, version, made.reason, after.is_prior, after.support, parameters]
+    connection.execute(ADOPT, values)

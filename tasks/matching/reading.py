@@ -1,0 +1,157 @@
+"""Reading the records of a piece of work, and all that any of them could be one call with."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import psycopg
+
+from models.matching.candidates import REACH
+from models.matching.decide import Calibrations, blocks
+from models.matching.legs import LEG_REACH
+from models.matching.records import SECOND, Bools, Ints, Records
+from models.matching.statements import BY_ID, IN_RANGE, NEIGHBOURS, WANTED
+from models.matching.verdicts import Verdict
+from tasks.matching.copying import copy_in, copy_out
+
+EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
+MOST_ROUNDS = 20
+"""Steps outwards from a piece: blocks end sooner, unless one number is called without a pause for hours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Knowledge:
+    """What decisions rest on besides the records: fixed for the length of a run."""
+
+    accounts: list[tuple[str, str]]
+    """Provider and account, by their number."""
+    calibrations: Calibrations
+    calibration_ids: dict[tuple[int, int], int]
+    verdicts: tuple[tuple[int, int, bool], ...] = ()
+    """Ids of two records and whether they are one call, the newest first."""
+
+    @property
+    def names(self) -> dict[str, list[str]]:
+        """The accounts as parameters of statements; numbers count from one there."""
+        return {"providers": [name for name, _ in self.accounts], "accounts": [name for _, name in self.accounts]}
+
+    @property
+    def reach(self) -> timedelta:
+        """How far apart by their own clocks two records of one call may begin."""
+        offsets = [known.track.largest for known in self.calibrations.values()]
+        return timedelta(seconds=REACH + max(offsets, default=0.0))
+
+    def verdicts_on(self, ids: Ints) -> list[Verdict]:
+        """The verdicts between these records, by position."""
+        if not self.verdicts:
+            return []
+        order = np.argsort(ids)
+        found = []
+        for left, right, same in self.verdicts:
+            places = np.searchsorted(ids, (left, right), sorter=order)
+            ends = order[np.minimum(places, ids.size - 1)]
+            if ids[ends[0]] == left and ids[ends[1]] == right:
+                found.append(Verdict(int(ends[0]), int(ends[1]), same))
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A stretch of time whose calls are to be decided, or some records of it."""
+
+    since: datetime
+    until: datetime
+    ids: Ints | None = None
+    """Only these; None for all."""
+
+
+def read(connection: psycopg.Connection[Any], piece: Piece, knowledge: Knowledge) -> tuple[Records, int]:
+    """The piece's own records first, then those outside that share a block with one of them; how many are its own."""
+    if piece.ids is None:
+        span = {"since": piece.since, "until": piece.until}
+        own = numbered(copy_out(connection, IN_RANGE, knowledge.names | span))
+        edge = _near_edges(own, piece, knowledge.reach)
+    else:
+        own = _by_id(connection, piece.ids, knowledge)
+        edge = np.ones(len(own), bool)
+    outside = _outside(connection, own, own[edge], knowledge)
+    return np.concatenate([own, outside]), len(own)
+
+
+def numbered(records: Records) -> Records:
+    """Accounts counted from nought, as everywhere but in SQL."""
+    records["account"] -= 1
+    return records
+
+
+def moment_of(moment: datetime) -> int:
+    return (moment - EPOCH) // timedelta(microseconds=1)
+
+
+def _near_edges(own: Records, piece: Piece, reach: timedelta) -> Bools:
+    """Records that may belong with one outside the range: near an end, part of a tree, or with company so far."""
+    far = max(LEG_REACH, reach // timedelta(microseconds=1))
+    started = own["started"]
+    near = (started < moment_of(piece.since) + reach.total_seconds() * SECOND) | (
+        started >= moment_of(piece.until) - reach.total_seconds() * SECOND
+    )
+    within_legs = (started < moment_of(piece.since) + far) | (started >= moment_of(piece.until) - far)
+    edge: Bools = near | (within_legs & _in_trees(own)) | ((own["was"] != 0) & _separated(own))
+    return edge
+
+
+def _in_trees(own: Records) -> Bools:
+    """Records with a parent, and those that may be one: a parent's account has children."""
+    return np.isin(own["account"], np.unique(own["account"][own["parent"] != 0]))
+
+
+def _separated(own: Records) -> Bools:
+    """Records whose real call so far begins outside: its smallest id is not here."""
+    return ~np.isin(own["was"], own["id"])
+
+
+def _outside(connection: psycopg.Connection[Any], own: Records, edge: Records, knowledge: Knowledge) -> Records:
+    """Step by step outwards, until no block that holds an own record goes on."""
+    known, outside = np.unique(own["id"]), own[:0]
+    frontier = edge["id"]
+    asked = frontier
+    for _ in range(MOST_ROUNDS):
+        found = np.setdiff1d(_neighbours(connection, frontier, knowledge), known)
+        if not found.size:
+            break
+        outside = np.concatenate([outside, _by_id(connection, found, knowledge)])
+        known = np.union1d(known, found)
+        reached = _reached(edge, outside, knowledge)
+        frontier = np.setdiff1d(outside["id"][reached], asked)
+        asked = np.union1d(asked, frontier)
+        if not frontier.size:
+            break
+    return outside[_reached(edge, outside, knowledge)] if outside.size else outside
+
+
+def _reached(edge: Records, outside: Records, knowledge: Knowledge) -> Bools:
+    """Which of the outside records share a block with one of the piece."""
+    together = np.concatenate([edge, outside])
+    block = blocks(together, knowledge.calibrations, knowledge.verdicts_on(together["id"]), together["was"])
+    return np.isin(block[len(edge) :], block[: len(edge)])
+
+
+def _neighbours(connection: psycopg.Connection[Any], ids: Ints, knowledge: Knowledge) -> Ints:
+    _want(connection, ids)
+    rows = connection.execute(NEIGHBOURS, {"reach": knowledge.reach}).fetchall()
+    asked = set(ids.tolist())
+    judged = [{left: right, right: left}[one] for left, right, _ in knowledge.verdicts for one in asked & {left, right}]
+    return np.array([id_ for (id_,) in rows] + judged, np.int64)
+
+
+def _by_id(connection: psycopg.Connection[Any], ids: Ints, knowledge: Knowledge) -> Records:
+    _want(connection, ids)
+    return numbered(copy_out(connection, BY_ID, knowledge.names))
+
+
+def _want(connection: psycopg.Connection[Any], ids: Ints) -> None:
+    connection.execute(WANTED)
+    connection.execute("TRUNCATE wanted")
+    copy_in(connection, "wanted", [("id", ids.astype(np.int64))])
+    connection.execute("ANALYZE wanted")

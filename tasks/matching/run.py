@@ -1,0 +1,168 @@
+"""A run of the reconciliation: what it is about, its pieces, its receipt."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+import numpy as np
+import psycopg
+
+from models.errors import DatabaseUnavailable
+from models.matching.records import Ints
+from models.matching.statements import CHANGED, DISSOLVE_DELETED, VERDICTS, WANTED
+from tasks.database import connect
+from tasks.matching.calibrating import Adopted, accounts_of, calibrate, versions
+from tasks.matching.reading import EPOCH, Knowledge, Piece
+from tasks.matching.writing import Written, reconcile_piece
+
+LOCK = 5_050_505
+"""One reconciliation at a time: pieces of two runs would work against each other."""
+PATIENCE = "10min"
+PIECE = 40_000
+"""Records of one piece: what bounds the memory."""
+TOUCHED_PIECE = 5_000
+OVERLAP = timedelta(minutes=10)
+"""A transaction that began this long before a run may be committed after it."""
+
+BEGIN = "INSERT INTO reconcile_run (flow_run_id, state, cause, whole) VALUES (%s, 'running', %s, %s) RETURNING id"
+FINISH = """
+    UPDATE reconcile_run SET state = %s, finished_at = now(), records = %s, changed = %s, formed = %s, dissolved = %s,
+        error = %s
+    WHERE id = %s
+"""
+LAST = "SELECT max(started_at) FROM reconcile_run WHERE state = 'completed' AND whole"
+RANGES = """
+    SELECT started_at FROM (
+        SELECT started_at, row_number() OVER (ORDER BY started_at) AS place FROM call
+        WHERE started_at >= %(since)s AND started_at < %(until)s) counted
+    WHERE place %% %(size)s = 1 ORDER BY started_at
+"""
+TOUCHED = "SELECT id, started_at FROM call WHERE id IN (SELECT id FROM wanted) ORDER BY started_at, id"
+ALWAYS = (EPOCH - timedelta(days=36_500), EPOCH + timedelta(days=2_800_000))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """What a run is asked to do: by default what has changed since the last one."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+    full: bool = False
+
+
+@dataclass
+class Reconciliation:
+    """One run on one database."""
+
+    database_url: str
+    ask: Ask
+    flow_run_id: str | None = None
+    adopted: list[Adopted] = field(default_factory=list)
+    written: Written = field(default_factory=Written)
+    run_id: int = 0
+
+    @contextmanager
+    def begun(self) -> Iterator[None]:
+        """Holds the lock and keeps the receipt; what fails in between is written into it."""
+        with connect(self.database_url) as holder:
+            holder.autocommit = True
+            holder.execute(f"SET lock_timeout = '{PATIENCE}'")
+            try:
+                holder.execute("SELECT pg_advisory_lock(%s)", [LOCK])
+            except psycopg.errors.LockNotAvailable:
+                raise DatabaseUnavailable("Another reconciliation has been at work for ten minutes.") from None
+            self.run_id = _one(holder, BEGIN, self.flow_run_id, self.cause, not self._is_range)
+            try:
+                yield
+            except BaseException as error:
+                self._finish(holder, "failed", str(error))
+                raise
+            self._finish(holder, "completed", None)
+
+    def _finish(self, holder: psycopg.Connection[Any], state: str, error: str | None) -> None:
+        holder.execute(FINISH, [state, *self.written, error, self.run_id])
+
+    @property
+    def cause(self) -> str:
+        if self.adopted:
+            return "calibration"
+        return "whole run" if self.ask.full else "range" if self._is_range else "verdict or neighbour"
+
+    @property
+    def _is_range(self) -> bool:
+        return self.ask.since is not None or self.ask.until is not None
+
+    def calibrate(self) -> list[Adopted]:
+        with connect(self.database_url) as connection:
+            self.adopted = calibrate(connection, accounts_of(connection), full=self.ask.full)
+        return self.adopted
+
+    def knowledge(self) -> Knowledge:
+        with connect(self.database_url) as connection:
+            accounts = accounts_of(connection)
+            known = versions(connection, accounts)
+            verdicts = tuple((left, right, same) for left, right, same in connection.execute(VERDICTS).fetchall())
+        return Knowledge(
+            accounts=accounts,
+            calibrations={pair: version.calibration for pair, version in known.items()},
+            calibration_ids={pair: version.id for pair, version in known.items()},
+            verdicts=verdicts,
+        )
+
+    def pieces(self) -> tuple[list[Piece], Ints | None]:
+        """The pieces, and the ids the run is about; None for every record."""
+        with connect(self.database_url) as connection:
+            since = self._decide_anew_since(connection)
+            if since is not None:
+                return _ranges(connection, since, self.ask.until or ALWAYS[1]), None
+            touched = self._touched(connection)
+            return _chunks(connection, touched), touched
+
+    def _decide_anew_since(self, connection: psycopg.Connection[Any]) -> datetime | None:
+        """From when on everything is decided again; None where only what has changed is."""
+        if self._is_range:
+            return self.ask.since or ALWAYS[0]
+        if self.ask.full or _one(connection, LAST) is None:
+            return ALWAYS[0]
+        moved = [one.since or ALWAYS[0] for one in self.adopted]
+        return min(moved) if moved else None
+
+    def _touched(self, connection: psycopg.Connection[Any]) -> Ints:
+        last = _one(connection, LAST)
+        rows = connection.execute(CHANGED, {"since": last - OVERLAP}).fetchall()
+        return np.array([id_ for (id_,) in rows], np.int64)
+
+    def work(self, piece: Piece, touched: Ints | None, knowledge: Knowledge) -> Written:
+        with connect(self.database_url) as connection:
+            return reconcile_piece(connection, piece, touched, knowledge, (self.run_id, self.cause))
+
+    def clear(self) -> Written:
+        """Lets go of deleted records that were alone."""
+        with connect(self.database_url) as connection:
+            connection.execute("CREATE TEMPORARY TABLE was (unified_call_id bigint)")
+            gone = connection.execute(DISSOLVE_DELETED, {"run": self.run_id, "all": True}).rowcount
+        return Written(dissolved=gone)
+
+
+def _ranges(connection: psycopg.Connection[Any], since: datetime, until: datetime) -> list[Piece]:
+    rows = connection.execute(RANGES, {"since": since, "until": until, "size": PIECE}).fetchall()
+    cuts = sorted({since, *(moment for (moment,) in rows[1:])})
+    return [Piece(*ends) for ends in zip(cuts, [*cuts[1:], until], strict=True)] if rows else []
+
+
+def _chunks(connection: psycopg.Connection[Any], touched: Ints) -> list[Piece]:
+    connection.execute(WANTED)
+    with connection.cursor() as cursor, cursor.copy("COPY wanted FROM STDIN") as copy:
+        for id_ in touched.tolist():
+            copy.write_row([id_])
+    rows = connection.execute(TOUCHED).fetchall()
+    parts = [rows[i : i + TOUCHED_PIECE] for i in range(0, len(rows), TOUCHED_PIECE)]
+    return [Piece(part[0][1], part[-1][1], np.array([id_ for id_, _ in part], np.int64)) for part in parts]
+
+
+def _one(connection: psycopg.Connection[Any], query: str, *values: Any) -> Any:
+    row = connection.execute(query, values).fetchone()
+    assert row is not None
+    return row[0]
