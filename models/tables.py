@@ -161,6 +161,7 @@ class Call(RecordColumns, Base):
         Index("ix_call_not_final", "provider", "account", "started_at", postgresql_where=text("NOT is_final")),
         Index("ix_call_changed_at", "changed_at"),
         Index("ix_call_own_e164_started_at", "own_e164", "started_at"),
+        Index("ix_call_hidden", "own_e164", "started_at", postgresql_where=text("remote_e164 IS NULL")),
         Index(
             "ix_call_parent_external_id",
             "provider",

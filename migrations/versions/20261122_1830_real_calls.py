@@ -227,6 +227,9 @@ def tables() -> None:
         sa.CheckConstraint("unified_call_id <= call_id", name="ck_call_member_smallest_id"),
         sa.PrimaryKeyConstraint("call_id", name="pk_call_member"),
     )
+    op.create_index(
+        "ix_call_member_left_behind", "call_member", ["call_id"], postgresql_where=sa.text("changed_at = '-infinity'")
+    )
     op.create_index("ix_call_member_unified_call_id", "call_member", ["unified_call_id"], unique=False)
     op.create_index(
         "uq_call_member_unified_call_id_provider_account",
@@ -255,7 +258,6 @@ def tables() -> None:
         sa.CheckConstraint("kind IN ('formed', 'dissolved')", name="ck_match_log_kind"),
         sa.PrimaryKeyConstraint("id", name="pk_match_log"),
     )
-    op.create_index("ix_match_log_left_call_id", "match_log", ["left_call_id"], unique=False)
     op.create_table(
         "reconcile_run",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
@@ -263,6 +265,7 @@ def tables() -> None:
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("cause", sa.Text(), nullable=False),
         sa.Column("started_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.Column("horizon", sa.DateTime(timezone=True), nullable=False),
         sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("whole", sa.Boolean(), nullable=False),
         sa.Column("records", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
@@ -291,6 +294,9 @@ def tables() -> None:
             name="ck_verdict_two_records",
         ),
         sa.PrimaryKeyConstraint("id", name="pk_verdict"),
+    )
+    op.create_index(
+        "ix_call_hidden", "call", ["own_e164", "started_at"], postgresql_where=sa.text("remote_e164 IS NULL")
     )
     op.create_index("ix_call_own_e164_started_at", "call", ["own_e164", "started_at"], unique=False)
     op.create_index(

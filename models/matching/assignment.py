@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from scipy.optimize import linear_sum_assignment  # type: ignore[import-untyped]
 
 from models.matching.records import Floats
 
@@ -103,8 +104,6 @@ def _together(one: Unit, other: Unit, scores: Scores, barred: Barred) -> float:
 
 def _best(gains: Floats) -> list[tuple[int, int]]:
     """The one-to-one pairs with the greatest sum; only pairs that gain something."""
-    from scipy.optimize import linear_sum_assignment  # type: ignore[import-untyped] # noqa: PLC0415 - half a second of import
-
     if gains.size == 1:
         return [(0, 0)] if gains[0, 0] > 0 else []
     rows, columns = linear_sum_assignment(gains, maximize=True)

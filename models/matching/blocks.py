@@ -56,7 +56,7 @@ def join(state: Joined, left: Ints, right: Ints, score: Floats) -> Joined:
     block = components(state.unit.size, *ends)[ends[0]]
     easy = _easy(state, ends, block, score)
     unit, margin = state.unit.copy(), state.margin.copy()
-    _join_easy(unit, margin, (ends[0][easy], ends[1][easy]), score[easy])
+    _join_easy(unit, margin, (ends[0][easy], ends[1][easy]), block[easy], score[easy])
     rivals = [state.rivals]
     hard = ~easy
     for answer in _answers(state, block[hard], left[hard], right[hard], score[hard]):
@@ -67,22 +67,34 @@ def join(state: Joined, left: Ints, right: Ints, score: Floats) -> Joined:
 
 
 def _easy(state: Joined, ends: tuple[Ints, Ints], block: Ints, score: Floats) -> Bools:
-    """Edges of blocks in which two calls of two accounts have each other to choose, clearly, and no third one."""
-    edges = np.bincount(block, minlength=block.max(initial=0) + 1)[block]
-    easy: Bools = (edges == 1) & (score >= MARGIN) & (state.account[ends[0]] != state.account[ends[1]])
+    """Edges of blocks in which nothing is to be chosen: one call of each account, and every two of them clearly alike."""
+    size = block.max(initial=0) + 1
+    edges, least = np.bincount(block, minlength=size), _least(block, score, size)
+    units = np.bincount(np.unique(np.stack([np.tile(block, 2), np.concatenate(ends)]), axis=1)[0], minlength=size)
     crowded = np.bincount(state.unit[state.roots], minlength=state.unit.size) > 1
-    easy &= ~crowded[ends[0]] & ~crowded[ends[1]]
+    odd = crowded[ends[0]] | crowded[ends[1]]
     if state.verdicts.sets:
-        named = np.isin(ends, list(state.verdicts.sets)).any(axis=0)
-        easy &= ~named
+        odd |= np.isin(ends, list(state.verdicts.sets)).any(axis=0)
+    with_odd = np.bincount(block, odd, size) > 0
+    easy: Bools = ((2 * edges == units * (units - 1)) & (least >= MARGIN) & ~with_odd)[block]
     return easy
 
 
-def _join_easy(unit: Ints, margin: Floats, ends: tuple[Ints, Ints], score: Floats) -> None:
-    lowest = np.minimum(*ends)
+def _least(block: Ints, score: Floats, size: int) -> Floats:
+    least = np.full(size, np.inf)
+    np.minimum.at(least, block, score)
+    return least
+
+
+def _join_easy(unit: Ints, margin: Floats, ends: tuple[Ints, Ints], block: Ints, score: Floats) -> None:
+    """All of a block into the real call of its lowest root; as sure as its weakest pair."""
+    size = unit.size
+    lowest = np.full(size, size)
     for side in ends:
-        unit[side] = lowest
-    margin[lowest] = score
+        np.minimum.at(lowest, block, side)
+    for side in ends:
+        unit[side] = lowest[block]
+    margin[lowest[block]] = _least(block, score, size)[block]
 
 
 def _answers(state: Joined, block: Ints, left: Ints, right: Ints, score: Floats) -> Iterator[Answer]:

@@ -1,6 +1,8 @@
 """Pairs of records that share a key and lie near in time, found by sorting; the work grows with the records."""
 
 import numpy as np
+from scipy.sparse import coo_array  # type: ignore[import-untyped]
+from scipy.sparse.csgraph import connected_components  # type: ignore[import-untyped]
 
 from models.matching.records import Ints
 
@@ -40,9 +42,6 @@ def _ranges(wanted: Ints, places: Ints, reach: int) -> tuple[Ints, Ints]:
 
 def components(size: int, left: Ints, right: Ints) -> Ints:
     """The number of the connected component of each of `size` nodes, components counted by their first node."""
-    from scipy.sparse import coo_array  # type: ignore[import-untyped] # noqa: PLC0415 - half a second of import, only where calls are matched
-    from scipy.sparse.csgraph import connected_components  # type: ignore[import-untyped] # noqa: PLC0415
-
     graph = coo_array((np.ones(left.size, bool), (left, right)), shape=(size, size))
     labels: Ints = connected_components(graph, directed=False)[1].astype(np.int64)
     return labels

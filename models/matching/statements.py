@@ -19,7 +19,7 @@ COLUMNS = f"""
     coalesce(number_key(c.remote_e164), 0), coalesce(number_key(c.own_e164), 0), c.started_at,
     coalesce(c.answered_at, '-infinity'), coalesce(c.ended_at, '-infinity'), coalesce(c.duration_seconds, -1)::int4,
     {_place("c.direction", Direction)}, {_place("c.outcome", Outcome)},
-    (c.own_raw ~* '^\\s*(client|webrtc)\\s*:' IS TRUE)::int4, coalesce(m.unified_call_id, 0), c.changed_at
+    coalesce(lower(left(ltrim(c.own_raw), 7)) IN ('client:', 'webrtc:'), false)::int4, coalesce(m.unified_call_id, 0), c.changed_at
 """
 """In the order of `models.matching.records.COLUMNS`, then the real call it is in so far, and its time of change."""
 
@@ -58,33 +58,32 @@ WITH a AS MATERIALIZED (
 SELECT b.id FROM a, unnest(number_variants(a.remote_e164) || number_variants(a.own_e164)) AS n (e164), call b
 WHERE n.e164 IS NOT NULL AND b.remote_e164 = n.e164
   AND b.started_at BETWEEN a.started_at - %(reach)s AND a.started_at + %(reach)s
-UNION SELECT b.id FROM a, unnest(number_variants(a.own_e164)) AS n (e164), call b
-WHERE n.e164 IS NOT NULL AND b.own_e164 = n.e164 AND (a.remote_e164 IS NULL OR b.remote_e164 IS NULL)
+UNION ALL SELECT b.id FROM a, unnest(number_variants(a.own_e164)) AS n (e164), call b
+WHERE a.remote_e164 IS NULL AND b.own_e164 = n.e164
   AND b.started_at BETWEEN a.started_at - %(reach)s AND a.started_at + %(reach)s
-UNION SELECT b.id FROM a JOIN call b ON (b.provider, b.account, b.external_id)
+UNION ALL SELECT b.id FROM a, unnest(number_variants(a.own_e164)) AS n (e164), call b
+WHERE a.remote_e164 IS NOT NULL AND b.own_e164 = n.e164 AND b.remote_e164 IS NULL
+  AND b.started_at BETWEEN a.started_at - %(reach)s AND a.started_at + %(reach)s
+UNION ALL SELECT b.id FROM a JOIN call b ON (b.provider, b.account, b.external_id)
     = (a.provider, a.account, a.parent_external_id)
-UNION SELECT b.id FROM a JOIN call b ON (b.provider, b.account, b.parent_external_id)
-    IN ((a.provider, a.account, a.parent_external_id), (a.provider, a.account, a.external_id))
-UNION SELECT m.call_id FROM a JOIN call_member m ON m.unified_call_id = a.unified_call_id
+UNION ALL SELECT b.id FROM a JOIN call b ON (b.provider, b.account, b.parent_external_id)
+    = (a.provider, a.account, a.external_id)
+UNION ALL SELECT b.id FROM a JOIN call b ON (b.provider, b.account, b.parent_external_id)
+    = (a.provider, a.account, a.parent_external_id)
+UNION ALL SELECT m.call_id FROM a JOIN call_member m ON m.unified_call_id = a.unified_call_id
 """
 """Every record that one of the wanted might be one call with, or was."""
 
 CHANGED = """
-WITH changed AS (
-    SELECT c.id, m.unified_call_id, c.deleted_at IS NULL AND c.vanished_at IS NULL AS alive
-    FROM call c LEFT JOIN call_member m ON m.call_id = c.id
-    WHERE c.changed_at > %(since)s AND m.changed_at IS DISTINCT FROM c.changed_at
-    UNION
-    SELECT c.id, m.unified_call_id, true
-    FROM verdict v JOIN call c ON (c.provider, c.account, c.external_id) IN (
-        (v.left_provider, v.left_account, v.left_external_id), (v.right_provider, v.right_account, v.right_external_id))
-    LEFT JOIN call_member m ON m.call_id = c.id
-    WHERE v.judged_at > %(since)s AND c.deleted_at IS NULL AND c.vanished_at IS NULL)
-SELECT id FROM changed WHERE alive
-UNION SELECT m.call_id FROM changed d JOIN call_member m USING (unified_call_id) JOIN call c ON c.id = m.call_id
-WHERE NOT d.alive AND c.deleted_at IS NULL AND c.vanished_at IS NULL
+SELECT c.id FROM call c LEFT JOIN call_member m ON m.call_id = c.id
+WHERE c.changed_at >= %(since)s AND m.changed_at IS DISTINCT FROM c.changed_at
+  AND c.deleted_at IS NULL AND c.vanished_at IS NULL
+UNION SELECT call_id FROM call_member WHERE changed_at = '-infinity'
+UNION SELECT c.id FROM verdict v JOIN call c ON (c.provider, c.account, c.external_id) IN (
+    (v.left_provider, v.left_account, v.left_external_id), (v.right_provider, v.right_account, v.right_external_id))
+WHERE v.judged_at >= %(since)s AND c.deleted_at IS NULL AND c.vanished_at IS NULL
 """
-"""Records to decide again: new or changed ones, those judged upon, and what a deleted one leaves behind."""
+"""Records to decide again: new or changed ones, what a deleted one left behind, and those judged upon."""
 
 VERDICTS = """
 SELECT l.id, r.id, v.same FROM verdict v
@@ -100,7 +99,6 @@ STAGES = (
     unified_call_id bigint, rule int, score real, margin real, prior real, start real, length real, outcome real,
     direction real, calibration_id bigint) ON COMMIT DELETE ROWS""",
     "CREATE TEMPORARY TABLE IF NOT EXISTS stage_rival (call_id bigint, rival_call_id bigint) ON COMMIT DELETE ROWS",
-    "CREATE TEMPORARY TABLE IF NOT EXISTS was (unified_call_id bigint) ON COMMIT DELETE ROWS",
 )
 
 DISSOLVE = """
@@ -111,26 +109,28 @@ WITH gone AS (
     RETURNING x.*)
 INSERT INTO match_log (run_id, kind, left_call_id, right_call_id, unified_call_id, score, cause)
 SELECT %(run)s, 'dissolved', g.left_call_id, g.right_call_id, g.unified_call_id, g.score, coalesce((
-    SELECT CASE WHEN bool_or(c.deleted_at IS NOT NULL OR c.vanished_at IS NOT NULL) THEN 'record deleted'
-                WHEN bool_or(m.changed_at IS DISTINCT FROM c.changed_at) THEN 'record changed' END
-    FROM call c LEFT JOIN call_member m ON m.call_id = c.id WHERE c.id IN (g.left_call_id, g.right_call_id)),
-    %(cause)s)
+    SELECT 'record changed' FROM stage_member s JOIN call_member m USING (call_id)
+    WHERE s.call_id IN (g.left_call_id, g.right_call_id) AND s.changed_at <> m.changed_at LIMIT 1), %(cause)s)
 FROM (SELECT DISTINCT * FROM gone) g
 """
 
-DISSOLVE_DELETED = """
+CLEAR = """
 WITH gone AS (
     DELETE FROM call_member m USING call c
-    WHERE c.id = m.call_id AND (c.deleted_at IS NOT NULL OR c.vanished_at IS NOT NULL)
-      AND (m.unified_call_id IN (SELECT unified_call_id FROM was) OR %(all)s)
-    RETURNING m.call_id),
+    WHERE c.id = m.call_id AND (c.deleted_at IS NOT NULL OR c.vanished_at IS NOT NULL) AND c.changed_at >= %(since)s
+    RETURNING m.call_id, m.unified_call_id),
 pairs AS (
     DELETE FROM call_match x USING gone WHERE gone.call_id IN (x.left_call_id, x.right_call_id) RETURNING x.*),
 rivals AS (
-    DELETE FROM call_rival x USING gone WHERE gone.call_id IN (x.call_id, x.rival_call_id))
+    DELETE FROM call_rival x USING gone WHERE gone.call_id IN (x.call_id, x.rival_call_id)),
+left_behind AS (
+    UPDATE call_member m SET changed_at = '-infinity' FROM call c
+    WHERE m.unified_call_id IN (SELECT unified_call_id FROM gone) AND c.id = m.call_id
+      AND c.deleted_at IS NULL AND c.vanished_at IS NULL)
 INSERT INTO match_log (run_id, kind, left_call_id, right_call_id, unified_call_id, score, cause)
 SELECT DISTINCT %(run)s, 'dissolved', left_call_id, right_call_id, unified_call_id, score, 'record deleted' FROM pairs
 """
+"""Deleted records leave; those they leave behind are marked as to be decided again."""
 
 FORM = """
 WITH written AS (
@@ -158,6 +158,18 @@ WHERE w.is_new
 """
 """Before the members are written, so that it still shows which record is new and which has changed."""
 
+FORM_NEW = """
+WITH written AS (
+    INSERT INTO call_match (left_call_id, right_call_id, unified_call_id, rule, score, margin, prior, start, length,
+        outcome, direction, calibration_id)
+    SELECT left_call_id, right_call_id, unified_call_id, (%(rules)s::text[])[rule + 1], score, margin, prior, start,
+        length, outcome, direction, calibration_id FROM stage_match
+    RETURNING left_call_id, right_call_id, unified_call_id, score)
+INSERT INTO match_log (run_id, kind, left_call_id, right_call_id, unified_call_id, score, cause)
+SELECT %(run)s, 'formed', left_call_id, right_call_id, unified_call_id, score, 'new record' FROM written
+"""
+"""Where no record was in any real call so far."""
+
 LEAVE = """
 DELETE FROM call_member m USING stage_member s
 WHERE m.call_id = s.call_id
@@ -173,6 +185,14 @@ SELECT s.call_id, s.unified_call_id, a.provider, a.account, nullif(s.leg_of, 0),
 FROM stage_member s LEFT JOIN call_member m USING (call_id)
 JOIN unnest(%(providers)s::text[], %(accounts)s::text[]) WITH ORDINALITY AS a (provider, account, no) ON a.no = s.no
 WHERE m.call_id IS NULL
+"""
+
+ENTER_NEW = """
+INSERT INTO call_member (call_id, unified_call_id, provider, account, leg_of, speaks, confidence, by_prior, changed_at)
+SELECT s.call_id, s.unified_call_id, a.provider, a.account, nullif(s.leg_of, 0), s.speaks = 1, s.confidence,
+    s.by_prior = 1, s.changed_at
+FROM stage_member s
+JOIN unnest(%(providers)s::text[], %(accounts)s::text[]) WITH ORDINALITY AS a (provider, account, no) ON a.no = s.no
 """
 
 NOTE = """

@@ -29,6 +29,7 @@ class Member(Base):
             postgresql_where=text("leg_of IS NULL"),
         ),
         Index("ix_call_member_unified_call_id", "unified_call_id"),
+        Index("ix_call_member_left_behind", "call_id", postgresql_where=text("changed_at = '-infinity'")),
         CheckConstraint("unified_call_id <= call_id", "smallest_id"),
     )
     call_id: Mapped[Key]
@@ -81,10 +82,7 @@ class MatchLog(Base):
     """A pair that was formed or dissolved, and why."""
 
     __tablename__ = "match_log"
-    __table_args__ = (
-        Index("ix_match_log_left_call_id", "left_call_id"),
-        CheckConstraint("kind IN ('formed', 'dissolved')", "kind"),
-    )
+    __table_args__ = (CheckConstraint("kind IN ('formed', 'dissolved')", "kind"),)
     id: Mapped[Id]
     happened_at: Mapped[Now]
     run_id: Mapped[int]
@@ -157,7 +155,8 @@ class ReconcileRun(Base):
     state: Mapped[str]
     cause: Mapped[str]
     started_at: Mapped[Now]
-    """Everything that was committed well before is decided once the run has completed."""
+    horizon: Mapped[Moment]
+    """When the oldest transaction began that was then open: what was written before it is seen by this run."""
     finished_at: Mapped[MaybeMoment]
     whole: Mapped[bool]
     """Looked at all that was to be decided, not at a range somebody asked for."""

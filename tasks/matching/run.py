@@ -11,7 +11,7 @@ import psycopg
 
 from models.errors import DatabaseUnavailable
 from models.matching.records import Ints
-from models.matching.statements import CHANGED, DISSOLVE_DELETED, VERDICTS, WANTED
+from models.matching.statements import CHANGED, CLEAR, VERDICTS, WANTED
 from tasks.database import connect
 from tasks.matching.calibrating import Adopted, accounts_of, calibrate, versions
 from tasks.matching.reading import EPOCH, Knowledge, Piece
@@ -23,16 +23,22 @@ PATIENCE = "10min"
 PIECE = 40_000
 """Records of one piece: what bounds the memory."""
 TOUCHED_PIECE = 5_000
-OVERLAP = timedelta(minutes=10)
-"""A transaction that began this long before a run may be committed after it."""
+OPTIONS = " -c synchronous_commit=off -c work_mem=64MB"
+"""What a crash takes back, the next run does again."""
+MANY = 10_000
+"""Changes after which Postgres is told to look at the tables anew."""
 
-BEGIN = "INSERT INTO reconcile_run (flow_run_id, state, cause, whole) VALUES (%s, 'running', %s, %s) RETURNING id"
+BEGIN = """
+    INSERT INTO reconcile_run (flow_run_id, state, cause, whole, horizon)
+    SELECT %s, 'running', %s, %s, least(now(), min(xact_start)) FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid() RETURNING id
+"""
 FINISH = """
     UPDATE reconcile_run SET state = %s, finished_at = now(), records = %s, changed = %s, formed = %s, dissolved = %s,
         error = %s
     WHERE id = %s
 """
-LAST = "SELECT max(started_at) FROM reconcile_run WHERE state = 'completed' AND whole"
+LAST = "SELECT max(horizon) FROM reconcile_run WHERE state = 'completed' AND whole"
 RANGES = """
     SELECT started_at FROM (
         SELECT started_at, row_number() OVER (ORDER BY started_at) AS place FROM call
@@ -80,6 +86,8 @@ class Reconciliation:
                 self._finish(holder, "failed", str(error))
                 raise
             self._finish(holder, "completed", None)
+            if self.written.changed > MANY:
+                holder.execute("ANALYZE call_member, call_match, call_rival")
 
     def _finish(self, holder: psycopg.Connection[Any], state: str, error: str | None) -> None:
         holder.execute(FINISH, [state, *self.written, error, self.run_id])
@@ -114,36 +122,28 @@ class Reconciliation:
     def pieces(self) -> tuple[list[Piece], Ints | None]:
         """The pieces, and the ids the run is about; None for every record."""
         with connect(self.database_url) as connection:
-            since = self._decide_anew_since(connection)
+            last = _one(connection, LAST)
+            horizon = ALWAYS[0] if self.ask.full or last is None else last
+            gone = connection.execute(CLEAR, {"run": self.run_id, "since": horizon}).rowcount
+            self.written += Written(dissolved=gone)
+            since = self._decide_anew_since(last)
             if since is not None:
                 return _ranges(connection, since, self.ask.until or ALWAYS[1]), None
-            touched = self._touched(connection)
+            touched = np.array([id_ for (id_,) in connection.execute(CHANGED, {"since": last}).fetchall()], np.int64)
             return _chunks(connection, touched), touched
 
-    def _decide_anew_since(self, connection: psycopg.Connection[Any]) -> datetime | None:
+    def _decide_anew_since(self, last: datetime | None) -> datetime | None:
         """From when on everything is decided again; None where only what has changed is."""
         if self._is_range:
             return self.ask.since or ALWAYS[0]
-        if self.ask.full or _one(connection, LAST) is None:
+        if self.ask.full or last is None:
             return ALWAYS[0]
         moved = [one.since or ALWAYS[0] for one in self.adopted]
         return min(moved) if moved else None
 
-    def _touched(self, connection: psycopg.Connection[Any]) -> Ints:
-        last = _one(connection, LAST)
-        rows = connection.execute(CHANGED, {"since": last - OVERLAP}).fetchall()
-        return np.array([id_ for (id_,) in rows], np.int64)
-
     def work(self, piece: Piece, touched: Ints | None, knowledge: Knowledge) -> Written:
-        with connect(self.database_url) as connection:
+        with connect(self.database_url, OPTIONS) as connection:
             return reconcile_piece(connection, piece, touched, knowledge, (self.run_id, self.cause))
-
-    def clear(self) -> Written:
-        """Lets go of deleted records that were alone."""
-        with connect(self.database_url) as connection:
-            connection.execute("CREATE TEMPORARY TABLE was (unified_call_id bigint)")
-            gone = connection.execute(DISSOLVE_DELETED, {"run": self.run_id, "all": True}).rowcount
-        return Written(dissolved=gone)
 
 
 def _ranges(connection: psycopg.Connection[Any], since: datetime, until: datetime) -> list[Piece]:

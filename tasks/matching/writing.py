@@ -11,9 +11,10 @@ from models.matching.records import Bools, Floats, Ints, Records
 from models.matching.statements import (
     CALM,
     DISSOLVE,
-    DISSOLVE_DELETED,
     ENTER,
+    ENTER_NEW,
     FORM,
+    FORM_NEW,
     LEAVE,
     NOTE,
     STAGES,
@@ -43,9 +44,9 @@ def reconcile_piece(
     piece: Piece,
     touched: Ints | None,
     knowledge: Knowledge,
-    cause: tuple[int, str],
+    run: tuple[int, str],
 ) -> Written:
-    """Decides the blocks whose earliest record is the piece's own. `cause` is the run's id and its reason.
+    """Decides the blocks whose earliest record is the piece's own. `run` is its id and its cause.
 
     `touched` are all records that the run is about, None for every record: the earliest of those counts.
     """
@@ -56,7 +57,8 @@ def reconcile_piece(
     decision = decide(records, knowledge.calibrations, verdicts, records["was"])
     mine = _mine(records, decision.block, own, touched)
     _stage(connection, records, only(decision, mine), mine, knowledge)
-    return _write(connection, mine, knowledge, cause)
+    is_new = not records["was"][mine].any()
+    return _write(connection, int(mine.sum()), knowledge, run, is_new=is_new)
 
 
 def _mine(records: Records, block: Ints, own: int, touched: Ints | None) -> Bools:
@@ -76,17 +78,23 @@ def only(decision: Decision, mine: Bools) -> Decision:
     return decision._replace(matches=matches, rivals=(decision.rivals[0][vying], decision.rivals[1][vying]))
 
 
-def _write(connection: psycopg.Connection[Any], mine: Bools, knowledge: Knowledge, cause: tuple[int, str]) -> Written:
+def _write(
+    connection: psycopg.Connection[Any], records: int, knowledge: Knowledge, run: tuple[int, str], *, is_new: bool
+) -> Written:
     """Writes what the staged decision changes."""
-    values = {"run": cause[0], "cause": cause[1], "rules": [str(rule) for rule in RULES], "all": False}
+    values = {"run": run[0], "cause": run[1], "rules": [str(rule) for rule in RULES]}
+    if is_new:
+        formed = connection.execute(FORM_NEW, values).rowcount
+        changed = connection.execute(ENTER_NEW, knowledge.names).rowcount
+        connection.execute(VIE)
+        return Written(records, changed, formed)
     dissolved = connection.execute(DISSOLVE, values).rowcount
-    dissolved += connection.execute(DISSOLVE_DELETED, values).rowcount
     formed = connection.execute(FORM, values).rowcount
     connection.execute(LEAVE)
     changed = connection.execute(ENTER, knowledge.names).rowcount
     for statement in (NOTE, CALM, VIE):
         connection.execute(statement)
-    return Written(int(mine.sum()), changed, formed, dissolved)
+    return Written(records, changed, formed, dissolved)
 
 
 def _stage(
@@ -94,7 +102,7 @@ def _stage(
 ) -> None:
     for statement in STAGES:
         connection.execute(statement)
-    connection.execute("TRUNCATE stage_member, stage_match, stage_rival, was")
+    connection.execute("TRUNCATE stage_member, stage_match, stage_rival")
     ids = records["id"]
     members = _members(records, decision, knowledge)
     copy_in(connection, "stage_member", [(name, values[mine]) for name, values in members])
@@ -102,8 +110,7 @@ def _stage(
     copy_in(
         connection, "stage_rival", [("call_id", ids[decision.rivals[0]]), ("rival_call_id", ids[decision.rivals[1]])]
     )
-    copy_in(connection, "was", [("unified_call_id", np.unique(records["was"][mine & (records["was"] != 0)]))])
-    for table in ("stage_member", "stage_match", "stage_rival", "was"):
+    for table in ("stage_member", "stage_match", "stage_rival"):
         connection.execute(f"ANALYZE {table}")
 
 
