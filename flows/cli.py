@@ -49,7 +49,8 @@ def _complain(problem: object, status: int) -> int:
 def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(prog="callweave", description="Every call, once.")
     commands = made.add_subparsers(required=True, metavar="COMMAND")
-    for add in (_demo, _up, _migrate, _check, _sync, _backfill, _status, _person, _sandbox):
+    adders = (_demo, _up, _migrate, _check, _sync, _backfill, _reconcile, _status, _explain, _judge, _person, _sandbox)
+    for add in adders:
         add(commands)
     return made
 
@@ -103,6 +104,28 @@ def _backfill(commands: Commands) -> None:
     _range(sub, required=True)
     sub.add_argument("--dry-run", action="store_true", help="print windows, requests and minutes expected")
     _shared(sub)
+
+
+def _reconcile(commands: Commands) -> None:
+    sub = _add(commands, "matching", "reconcile", "recognise the same call in several accounts, now, in this process")
+    _range(sub, required=False)
+    sub.add_argument("--full", action="store_true", help="learn the clocks anew and decide every call again")
+    sub.add_argument("--json", action="store_true", help="one JSON document on stdout")
+
+
+def _explain(commands: Commands) -> None:
+    sub = _add(commands, "matching", "explain", "which real call a record belongs to, why, and its rivals")
+    sub.add_argument("provider", metavar="PROVIDER")
+    sub.add_argument("call_id", metavar="CALL_ID")
+
+
+def _judge(commands: Commands) -> None:
+    sub = _add(commands, "matching", "judge", "a human verdict on two records; wins over the rules for ever")
+    sub.add_argument("provider", metavar="PROVIDER")
+    sub.add_argument("call_id", metavar="CALL_ID")
+    sub.add_argument("verdict", choices=["same", "different"])
+    sub.add_argument("other_provider", metavar="PROVIDER")
+    sub.add_argument("other_call_id", metavar="CALL_ID")
 
 
 def _status(commands: Commands) -> None:

@@ -52,15 +52,20 @@ def _drain() -> None:
         worker.drain_all(timeout=PATIENCE)
 
 
-def run_all(jobs: list[tuple[Account, Callable[[], Any]]], request: Request) -> list[Line]:
-    """Runs one flow per account, side by side; returns the lines of all, in the order of the jobs."""
+@contextmanager
+def calm() -> Iterator[None]:
+    """Without heartbeats: they are for runs that nobody watches, and ending each takes a second."""
     from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
+    with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+        yield
+
+
+def run_all(jobs: list[tuple[Account, Callable[[], Any]]], request: Request) -> list[Line]:
+    """Runs one flow per account, side by side; returns the lines of all, in the order of the jobs."""
     # What was imported is never garbage: without it in the way, collecting costs next to nothing.
     gc.freeze()
-    # Heartbeats are for runs that nobody watches; ending each takes a second.
-    calm = temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None})
-    with calm, terminal.watched() as lines, ThreadPoolExecutor(max_workers=len(jobs)) as pool:
+    with calm(), terminal.watched() as lines, ThreadPoolExecutor(max_workers=len(jobs)) as pool:
         futures = [pool.submit(contextvars.copy_context().run, job) for _, job in jobs]
         errors = [future.exception() for future in futures]
     result = []

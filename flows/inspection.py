@@ -39,11 +39,15 @@ GIVEN_UP = text("""
 
 
 def status(options: Namespace) -> int:
+    from flows.matching import show_calibrations
+    from tasks.matching.reporting import calibrations
+
     settings = Settings()
     with database(settings) as url:
         streams, holes, given_up = _rows(url, STATUS), _rows(url, REASONS), _rows(url, GIVEN_UP)
+        clocks = calibrations(url)
     if options.json:
-        document = {"streams": streams, "holes": holes, "never_final": given_up}
+        document = {"streams": streams, "holes": holes, "never_final": given_up, "calibrations": clocks}
         sys.stdout.write(json.dumps(document, default=_plain) + "\n")
         return 0
     if not streams:
@@ -59,6 +63,7 @@ def status(options: Namespace) -> int:
         sys.stdout.write(f"\nNot final after {GIVEN_UP_AFTER.days} days, and no longer asked for by id:\n")
         headings = ["provider", "calls", "from", "to", "for example"]
         terminal.show_rows(headings, [_given_up_row(row) for row in given_up])
+    show_calibrations(clocks)
     return 0
 
 

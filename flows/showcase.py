@@ -16,8 +16,10 @@ from sqlalchemy import Engine, text
 from flows import terminal
 from flows.commands import sync_lines
 from flows.here import running_stack
+from flows.matching import reconciled, show
+from flows.scoring import show_score
 from models.errors import CallweaveError
-from models.vocabulary import RunState
+from models.vocabulary import RunState, StreamName
 from tasks.database import engine_for
 from tasks.migrate import upgrade
 from tasks.providers import PROVIDERS
@@ -55,6 +57,9 @@ def demo(_options: Namespace) -> int:
         second = sync_lines(accounts, Request(full=True))
         terminal.show(second)
         agrees = _summary(engine_for(database_url), url)
+        _say("\nEvery call, once: recognising the same call in all of them.\n")
+        show(reconciled(database_url, Request(streams=(StreamName.CALLS,))))
+        show_score(engine_for(database_url), url)
     _say("\nEverything is stopped again. What next:\n" + NEXT)
     return 0 if agrees and RunState.of([line.state for line in first + second]) is RunState.COMPLETED else 1
 

@@ -13,11 +13,11 @@ from models.vocabulary import Outcome
 
 EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 PAYLOAD = '{"note": "' + "x" * 600 + '"}'
-COPY = (
-    "COPY call (id, provider, account, external_id, digest, source_updated_at, observed_at, payload, parent_external_id,"
-    " remote_e164, own_e164, started_at, answered_at, ended_at, duration_seconds, direction, outcome, is_final)"
-    " FROM STDIN"
-)
+COPY = """
+    COPY call (id, provider, account, external_id, digest, source_updated_at, observed_at, payload, parent_external_id,
+        remote_e164, own_e164, started_at, answered_at, ended_at, duration_seconds, direction, outcome, is_final)
+    FROM STDIN
+"""
 
 
 def store(url: str, world: World, *, payload: str = PAYLOAD, first: int = 0, last: int | None = None) -> None:
@@ -76,5 +76,5 @@ def found(url: str, world: World) -> Any:
     """The real call of each record, in the order of the world's records."""
     with psycopg.connect(url) as connection:
         rows = connection.execute("SELECT call_id, unified_call_id FROM call_member").fetchall()
-    calls = dict(rows)
+    calls: dict[int, int] = dict(rows)
     return [calls.get(id_, 0) for id_ in world.records["id"].tolist()]

@@ -67,7 +67,7 @@ def join(state: Joined, left: Ints, right: Ints, score: Floats) -> Joined:
 
 
 def _easy(state: Joined, ends: tuple[Ints, Ints], block: Ints, score: Floats) -> Bools:
-    """Edges of blocks in which nothing is to be chosen: one call of each account, and every two of them clearly alike."""
+    """Edges of blocks with nothing to choose: one call of each account, and every two of them clearly alike."""
     size = block.max(initial=0) + 1
     edges, least = np.bincount(block, minlength=size), _least(block, score, size)
     units = np.bincount(np.unique(np.stack([np.tile(block, 2), np.concatenate(ends)]), axis=1)[0], minlength=size)

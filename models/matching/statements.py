@@ -19,7 +19,8 @@ COLUMNS = f"""
     coalesce(number_key(c.remote_e164), 0), coalesce(number_key(c.own_e164), 0), c.started_at,
     coalesce(c.answered_at, '-infinity'), coalesce(c.ended_at, '-infinity'), coalesce(c.duration_seconds, -1)::int4,
     {_place("c.direction", Direction)}, {_place("c.outcome", Outcome)},
-    coalesce(lower(left(ltrim(c.own_raw), 7)) IN ('client:', 'webrtc:'), false)::int4, coalesce(m.unified_call_id, 0), c.changed_at
+    coalesce(lower(left(ltrim(c.own_raw), 7)) IN ('client:', 'webrtc:'), false)::int4,
+    coalesce(m.unified_call_id, 0), c.changed_at
 """
 """In the order of `models.matching.records.COLUMNS`, then the real call it is in so far, and its time of change."""
 

@@ -146,6 +146,20 @@ class Reconciliation:
             return reconcile_piece(connection, piece, touched, knowledge, (self.run_id, self.cause))
 
 
+def decide_changes(database_url: str) -> Written:
+    """What has changed since the last run, decided at once, under the calibrations as they are."""
+    run = Reconciliation(database_url, Ask())
+    with connect(database_url) as connection:
+        if _one(connection, LAST) is None:
+            return run.written
+    with run.begun():
+        knowledge = run.knowledge()
+        pieces, touched = run.pieces()
+        for piece in pieces:
+            run.written += run.work(piece, touched, knowledge)
+    return run.written
+
+
 def _ranges(connection: psycopg.Connection[Any], since: datetime, until: datetime) -> list[Piece]:
     rows = connection.execute(RANGES, {"since": since, "until": until, "size": PIECE}).fetchall()
     cuts = sorted({since, *(moment for (moment,) in rows[1:])})

@@ -1,0 +1,132 @@
+"""The commands about real calls: `reconcile`, `explain`, `judge`."""
+
+import json
+import sys
+import time
+from argparse import Namespace
+from datetime import datetime
+from typing import Any
+
+from flows import terminal
+from flows.here import calm, running_stack
+from models.errors import CallweaveError
+from models.vocabulary import StreamName
+from tasks.home import database
+from tasks.run import Request
+from tasks.settings import Settings
+
+PARTS = ("prior", "start", "length", "outcome", "direction")
+
+
+def reconcile(options: Namespace) -> int:
+    settings = Settings()
+    request = Request(streams=(StreamName.CALLS,), since=options.since, until=options.until, full=options.full)
+    with running_stack(settings) as url:
+        document = reconciled(url, request)
+    if options.json:
+        sys.stdout.write(json.dumps(document, default=_plain) + "\n")
+    else:
+        show(document)
+    return 0
+
+
+def reconciled(url: str, request: Request) -> dict[str, Any]:
+    """Runs the flow, on a stack that is running; what came of it. Raises what it failed with."""
+    from flows.reconcile import reconcile as flow
+    from tasks.matching.reporting import latest, report
+
+    with calm():
+        began = time.monotonic()
+        state = flow(since=request.since, until=request.until, full=request.full, return_state=True)
+        seconds = round(time.monotonic() - began, 3)
+    error = state.result(raise_on_failure=False)
+    if state.is_failed() or state.is_crashed():
+        raise error if isinstance(error, CallweaveError) else CallweaveError(f"The reconciliation failed: {error}")
+    told = report(url)
+    return {
+        "state": "completed",
+        "seconds": seconds,
+        **latest(url),
+        "pairs": told.pairs,
+        "calibrations": told.calibrations,
+        "unmatched": told.reasons,
+        "precision": told.precision._asdict(),
+    }
+
+
+def show(document: dict[str, Any]) -> None:
+    counts = ("records", "changed", "formed", "dissolved")
+    told = ", ".join(f"{name} {document[name]:,}" for name in counts)
+    sys.stdout.write(f"Reconciled in {document['seconds']:.1f} s: {told}.\n")
+    _table("Matched", document["pairs"])
+    show_calibrations(document["calibrations"])
+    _table("Not matched", document["unmatched"])
+
+
+def show_calibrations(calibrations: list[dict[str, Any]]) -> None:
+    hidden = {"adopted_at", "reason", "change_seconds"}
+    _table("Clocks", [{name: value for name, value in row.items() if name not in hidden} for row in calibrations])
+
+
+def _table(title: str, rows: list[dict[str, Any]]) -> None:
+    if rows:
+        sys.stdout.write(f"\n{title}:\n")
+        terminal.show_rows(
+            [name.replace("_", " ") for name in rows[0]], [[_cell(row[name]) for name in row] for row in rows]
+        )
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M:%S}"
+    if isinstance(value, float):
+        return f"{value:.1f}"
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+
+
+def _plain(value: Any) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)
+
+
+def explain(options: Namespace) -> int:
+    from tasks.matching import explaining
+
+    with database(Settings()) as url:
+        found = explaining.explain(url, options.provider, options.call_id)
+    if found.record["unified_call_id"] is None:
+        sys.stdout.write("This record has not been reconciled yet: run `callweave reconcile`.\n")
+        return 0
+    sys.stdout.write(f"Real call {found.record['unified_call_id']}, {len(found.members)} record(s):\n")
+    terminal.show_rows(
+        [name.replace("_", " ") for name in found.members[0]],
+        [[_cell(row[name]) for name in row] for row in found.members],
+    )
+    _table("Why, in nats (what speaks for one call; below nought against it)", [_reasons(row) for row in found.pairs])
+    if found.unmatched:
+        sys.stdout.write(
+            f"\nNo other account holds it: {found.unmatched['reason']} {found.unmatched['detail'] or ''}\n"
+        )
+    _table("It might also be one call with", found.rivals)
+    _table("What happened", found.log)
+    return 0
+
+
+def _reasons(row: dict[str, Any]) -> dict[str, Any]:
+    evidence = row["evidence"]
+    ends = {side: f"{row[f'{side}_provider']} {row[f'{side}_external_id']}" for side in ("left", "right")}
+    parts = {name: float(evidence[name]) for name in (*PARTS, "margin")}
+    return ends | {"rule": row["rule"], "score": row["score"]} | parts
+
+
+def judge(options: Namespace) -> int:
+    from tasks.matching import explaining
+    from tasks.matching.run import decide_changes
+
+    with database(Settings()) as url:
+        one, other = (options.provider, options.call_id), (options.other_provider, options.other_call_id)
+        explaining.judge(url, one, other, same=options.verdict == "same")
+        decide_changes(url)
+    sys.stderr.write("Kept; it wins over the rules from now on.\n")
+    return 0

@@ -1,0 +1,106 @@
+"""The reconciliation as a Prefect flow: calibrate, decide in pieces, tell people."""
+
+from datetime import datetime
+from typing import Any
+
+from prefect import flow, get_run_logger, task
+from prefect.artifacts import create_markdown_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State
+from prefect.runtime import flow_run
+from prefect.states import Completed
+from prefect.task_runners import ThreadPoolTaskRunner
+
+from flows.drain import hidden
+from models.matching.records import Ints
+from models.matching.report import picture
+from tasks.home import database
+from tasks.matching.reading import Knowledge, Piece
+from tasks.matching.reporting import Report, report
+from tasks.matching.run import Ask, Reconciliation
+from tasks.matching.writing import Written
+from tasks.settings import Settings, workers
+
+DESCRIPTION = "Recognises the same call in several accounts."
+MOST_WORKERS = 2
+"""Pieces at once: one waits for Postgres while another is decided; more would only take memory."""
+
+
+@task(task_run_name="calibrate", cache_policy=NO_CACHE, persist_result=False)
+def calibrate(run: Reconciliation) -> list[str]:
+    """Learns clocks and habits, and adopts what has moved."""
+    return [f"{one.pair}: {one.reason}" for one in run.calibrate()]
+
+
+@task(task_run_name="calls from {name}", cache_policy=NO_CACHE, persist_result=False, retries=2)
+def decide(name: str, run: Reconciliation, piece: Piece, touched: Ints | None, knowledge: Knowledge) -> Written:  # noqa: ARG001 - the name is for the UI
+    """Decides one piece and writes what differs."""
+    return run.work(piece, touched, knowledge)
+
+
+def work(run: Reconciliation) -> None:
+    for reason in calibrate(hidden(run)):
+        get_run_logger().info("Calibration adopted for %s", reason)
+    knowledge = run.knowledge()
+    pieces, touched = run.pieces()
+    futures = [
+        decide.submit(f"{piece.since:%F %H:%M}", hidden(run), hidden(piece), hidden(touched), hidden(knowledge))
+        for piece in pieces
+    ]
+    for future in futures:
+        run.written += future.result()
+
+
+def markdown(told: Report, written: Written) -> str:
+    sections = [
+        _counted(written),
+        f"Measured precision: {told.precision.told}.",
+        "## Matched share\n" + _table(told.pairs),
+        "## Calibrations\n" + _table(told.calibrations),
+        "## Unmatched, by reason\n" + _table(told.reasons),
+        f"## Start gaps of matched calls\n![Start gaps before and after calibration]({picture(*told.gaps)})",
+    ]
+    return "\n\n".join(sections)
+
+
+def _counted(written: Written) -> str:
+    return (
+        f"{written.records:,} records looked at, {written.changed:,} of them entered a real call or another one, "
+        f"{written.formed:,} pairs formed, {written.dissolved:,} dissolved."
+    )
+
+
+def _table(rows: list[dict[str, Any]]) -> str:
+    if not rows:
+        return "None."
+    headings = list(rows[0])
+    lines = [headings, ["---"] * len(headings), *([_cell(row[name]) for name in headings] for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, datetime):
+        return f"{value:%F %H:%M}"
+    return (
+        "" if value is None else f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+    )
+
+
+runner: Any = ThreadPoolTaskRunner(max_workers=min(MOST_WORKERS, workers()))
+
+
+@flow(name="reconcile", description=DESCRIPTION, task_runner=runner)
+def reconcile(since: datetime | None = None, until: datetime | None = None, full: bool = False) -> State[Any]:
+    """Recognises the same call in several accounts.
+
+    Args:
+        since: Decide calls that began at or after this; by default what has changed since the last run.
+        until: Decide calls that began before this.
+        full: Learn the calibrations anew and decide every call again.
+    """
+    with database(Settings()) as url:
+        run = Reconciliation(url, Ask(since=since, until=until, full=full), flow_run.id)
+        with run.begun():
+            work(run)
+        create_markdown_artifact(markdown(report(url), run.written), key="reconcile", description=DESCRIPTION)
+    return Completed(message=f"{run.written.records:,} records decided, {run.written.formed:,} pairs formed")

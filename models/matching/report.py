@@ -1,0 +1,53 @@
+"""What a reconciliation tells people: the picture of start gaps, precision by verdicts."""
+
+from base64 import b64encode
+from math import sqrt
+
+import numpy as np
+
+from models.matching.records import Floats
+
+WIDTH, HEIGHT = 720, 150
+SPAN = 60.0
+"""Seconds on either side of the middle that the picture shows."""
+BARS = 120
+
+
+def picture(before: Floats, after: Floats) -> str:
+    """An SVG as a data URI: histograms of start gaps around their median, before and after calibration."""
+    rows = [("before calibration", before, "#b0b7c3"), ("after calibration", after, "#2f6fde")]
+    body = "".join(_histogram(name, gaps, colour, top * HEIGHT) for top, (name, gaps, colour) in enumerate(rows))
+    svg = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{2 * HEIGHT}" font-family="sans-serif" '
+        f'font-size="11"><rect width="100%" height="100%" fill="white"/>{body}</svg>'
+    )
+    return "data:image/svg+xml;base64," + b64encode(svg.encode()).decode()
+
+
+def _histogram(name: str, gaps: Floats, colour: str, top: int) -> str:
+    middle = float(np.median(gaps)) if gaps.size else 0.0
+    counts, edges = np.histogram(gaps, BARS, (middle - SPAN, middle + SPAN))
+    floor, scale = top + HEIGHT - 20, (HEIGHT - 45) / max(counts.max(initial=1), 1)
+    bars = "".join(_bar(i, count * scale, floor, colour) for i, count in enumerate(counts) if count)
+    ticks = "".join(
+        f'<text x="{WIDTH * i / 4:.0f}" y="{floor + 14}" text-anchor="middle" fill="#555">'
+        f"{edges[0] + SPAN * i / 2:+.0f} s</text>"
+        for i in range(1, 4)
+    )
+    return f'<text x="8" y="{top + 16}" fill="#222">{name}: {gaps.size:,} start gaps</text>{bars}{ticks}'
+
+
+def _bar(place: int, height: float, floor: float, colour: str) -> str:
+    width, top = WIDTH / BARS, floor - height
+    left = place * width
+    return f'<rect x="{left:.1f}" y="{top:.1f}" width="{width - 0.5:.1f}" height="{height:.1f}" fill="{colour}"/>'
+
+
+def interval(right: int, asked: int) -> tuple[float, float]:
+    """Wilson's interval of 95 % for a share of which `right` of `asked` were."""
+    if not asked:
+        return 0.0, 1.0
+    z, share = 1.96, right / asked
+    middle = (share + z * z / (2 * asked)) / (1 + z * z / asked)
+    half = z * sqrt(share * (1 - share) / asked + z * z / (4 * asked * asked)) / (1 + z * z / asked)
+    return middle - half, middle + half
