@@ -8,7 +8,7 @@ import numpy as np
 from models.matching.candidates import REACH, Rule
 from models.matching.clock import STILL, Track
 from models.matching.density import Density
-from models.matching.measures import NOTHING, Measure
+from models.matching.measures import ANY, Measure
 from models.matching.records import DIRECTIONS, OPEN, OUTCOMES, TALKED, Floats
 from models.vocabulary import Direction
 
@@ -111,7 +111,9 @@ def _rounded(values: Floats) -> list[float]:
 
 def prior(spread: float = PRIOR_SPREAD) -> Calibration:
     """What is assumed where too little was seen: clocks that agree, and ordinary habits."""
-    start, length = Density.laplace(spread), Density.laplace(3.0)
+    start = Density.laplace(spread)
+    # Both count alike, or one counts the ringing too.
+    length = Density.mixed(Density.laplace(2.0), Density.laplace(20.0))
     late = Density.laplace(3 * spread)
     chance = np.full(LAGS.size - 1, PRIOR_CHANCE)
     return Calibration(
@@ -122,7 +124,7 @@ def prior(spread: float = PRIOR_SPREAD) -> Calibration:
         chance={Rule.NUMBERS: chance, Rule.REMOTE: chance, Rule.OWN: 20 * chance},
         coverage=(PRIOR_COVERAGE, PRIOR_COVERAGE),
         forwarded=PRIOR_FORWARDED,
-        measure=NOTHING,
+        measure=ANY,
         same=(length, length),
         different=(Density.laplace(30.0), Density.laplace(120.0)),
         outcome=prior_outcome(),

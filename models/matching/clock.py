@@ -22,6 +22,7 @@ FEWEST = 30
 PER_SEGMENT = 60
 MOST_SEGMENTS = 400
 FINE = 150.0
+ROUNDS = 4
 _JUMP = 6.0
 """What a jump costs, in pairs: as many must agree on the new offset before it is believed."""
 _DRIFT = 0.25
@@ -97,13 +98,13 @@ def learn(gaps: Gaps) -> Learnt | None:
         return None
     gaps = gaps.only(np.argsort(gaps.moments, kind="stable"))
     segments = _segments(gaps)
-    coarse = _path(gaps, segments, STILL, _Search(ZONE, 60.0, 1.0))
+    coarse = _with_jumps(gaps, _path(gaps, segments, STILL, _Search(ZONE, 60.0, 1.0)))
     near = gaps.only(np.abs(gaps.seconds - coarse.at(gaps.moments)) <= FINE)
     if near.weights.sum() < FEWEST:
         return None
     width = _core(near.seconds - coarse.at(near.moments), _segments(near))
-    track = _path(near, _segments(near), coarse, _Search(FINE, 1.0, max(width, 1.0)))
-    for _ in range(3):
+    track = _with_jumps(near, _path(near, _segments(near), coarse, _Search(FINE, 1.0, max(width, 1.0))))
+    for _ in range(ROUNDS):
         track = _refined(near, track, width)
         width = _core(near.seconds - track.at(near.moments), _segments(near, width))
     return _judged(near, _simplified(track, _error(near, width)))
@@ -182,7 +183,7 @@ def _shortest_half(values: Floats) -> float:
 def _refined(gaps: Gaps, track: Track, width: float) -> Track:
     """Each knot moved to the middle of what lies near the track around it."""
     residuals = gaps.seconds - track.at(gaps.moments)
-    near = np.abs(residuals) <= max(4.0 * width, 2.0)
+    near = np.abs(residuals) <= max(4.0 * width, 5.0)
     if near.sum() < FEWEST // 2:
         return track
     kept, residuals = gaps.only(near), residuals[near]

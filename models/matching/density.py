@@ -41,6 +41,10 @@ class Density:
         return cls._of(np.diff(below))
 
     @classmethod
+    def mixed(cls, one: "Density", other: "Density") -> "Density":
+        return cls((one.values + other.values) / 2)
+
+    @classmethod
     def _of(cls, mass: Floats) -> "Density":
         even = WIDTHS / WIDTHS.sum()
         return cls(((1.0 - FLAT) * mass + FLAT * even) / WIDTHS)

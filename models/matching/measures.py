@@ -19,7 +19,10 @@ class Measure(NamedTuple):
 
 
 NOTHING = Measure("", "", "none")
+ANY = Measure("any", "any")
+"""Whatever each side says: for a prior, which cannot know better."""
 MEASURES = [
+    ANY,
     *(Measure(left, right) for left in ("total", "talk", "duration") for right in ("total", "talk", "duration")),
     *(
         Measure(left, right, END)
@@ -35,6 +38,8 @@ class Readings:
     def __init__(self, records: Records) -> None:
         self.started = records["started"]
         self.lengths = {name: np.where(seconds > 0, seconds, np.nan) for name, seconds in lengths(records).items()}
+        duration, talk, total = (self.lengths[name] for name in ("duration", "talk", "total"))
+        self.lengths["any"] = np.where(np.isnan(duration), np.where(np.isnan(talk), total, talk), duration)
         self.ends = ends(records)
         self.talked = TALKED[records["outcome"]]
 

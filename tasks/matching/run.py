@@ -43,7 +43,7 @@ RANGES = """
     SELECT started_at FROM (
         SELECT started_at, row_number() OVER (ORDER BY started_at) AS place FROM call
         WHERE started_at >= %(since)s AND started_at < %(until)s) counted
-    WHERE place %% %(size)s = 1 ORDER BY started_at
+    WHERE (place - 1) %% %(size)s = 0 ORDER BY started_at
 """
 TOUCHED = "SELECT id, started_at FROM call WHERE id IN (SELECT id FROM wanted) ORDER BY started_at, id"
 ALWAYS = (EPOCH - timedelta(days=36_500), EPOCH + timedelta(days=2_800_000))

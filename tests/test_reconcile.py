@@ -1,0 +1,385 @@
+"""Reconciling on a real Postgres: the same real calls whatever the order, the pieces or the number of runs."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import psycopg
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.matching import measure, worlds
+from bench.matching import stored as storing
+from tasks.matching import run as running
+from tasks.matching.explaining import explain, judge
+from tasks.matching.reporting import report
+from tasks.matching.run import Ask, Reconciliation, decide_changes
+from tasks.matching.writing import Written
+from tests.builders import Json, at
+from tests.calls import stored
+
+DECIDED = ("call_member", "call_match", "call_rival", "match_log", "reconcile_run")
+EVERYTHING = (*DECIDED, "call", "calibration", "verdict")
+MEMBERS = "SELECT c.external_id, m.unified_call_id FROM call c JOIN call_member m ON m.call_id = c.id"
+PLACES = """
+    SELECT 'm', call_id, 0, ctid::text, xmin::text FROM call_member
+    UNION ALL SELECT 'x', left_call_id, right_call_id, ctid::text, xmin::text FROM call_match
+    UNION ALL SELECT 'r', call_id, rival_call_id, ctid::text, xmin::text FROM call_rival
+    UNION ALL SELECT 'l', id, 0, ctid::text, xmin::text FROM match_log ORDER BY 1, 2, 3
+"""
+
+
+class Base:
+    """A database whose calls are reconciled."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.connection = psycopg.connect(url, autocommit=True)
+
+    def put(self, provider: str, seconds: float, length: float | None = None, **own: Any) -> str:
+        return stored(self.connection, provider, seconds, length, **own)
+
+    def reconcile(self, **ask: Any) -> Written:
+        run = Reconciliation(self.url, Ask(**ask))
+        with run.begun():
+            run.calibrate()
+            knowledge = run.knowledge()
+            pieces, touched = run.pieces()
+            with ThreadPoolExecutor(2) as pool:
+                for written in pool.map(lambda piece: run.work(piece, touched, knowledge), pieces):
+                    run.written += written
+        return run.written
+
+    def rows(self, query: str, *values: Any) -> list[Any]:
+        return self.connection.execute(query, values).fetchall()
+
+    def calls(self) -> list[list[str]]:
+        """The ids of the records of each real call."""
+        found: dict[int, list[str]] = {}
+        for external_id, call in self.rows(MEMBERS):
+            found.setdefault(call, []).append(external_id)
+        return sorted(sorted(ids) for ids in found.values())
+
+    def reasons(self) -> dict[str, str]:
+        return dict(self.rows("SELECT external_id, reason FROM v1.unmatched_call"))
+
+    def empty(self, tables: tuple[str, ...] = EVERYTHING) -> None:
+        """Deleted rather than truncated: of a few rows that is ten times faster."""
+        self.connection.execute("; ".join(f"DELETE FROM {table}" for table in tables))
+
+
+@pytest.fixture
+def base(database_url: str) -> Iterator[Base]:
+    made = Base(database_url)
+    yield made
+    made.connection.close()
+
+
+# A real call: its person, our line, when it began, how long it was, and who saw it.
+happenings = st.lists(
+    st.tuples(
+        st.integers(1, 3),
+        st.integers(1, 2),
+        st.integers(0, 2000),
+        st.none() | st.integers(1, 90),
+        st.sets(st.sampled_from("abc"), min_size=1),
+        st.booleans(),
+    ),
+    min_size=1,
+    max_size=14,
+)
+Happenings = list[tuple[int, int, int, int | None, set[str], bool]]
+
+
+def records(happened: Happenings) -> list[tuple[str, float, int | None, Json]]:
+    return [
+        (
+            provider,
+            seconds + "abc".index(provider) * 0.3,
+            length,
+            {
+                "external_id": f"{provider}{i}",
+                "remote_e164": None if hidden and provider == "a" else f"+3360000000{person}",
+                "own_e164": f"+3310000000{line}",
+            },
+        )
+        for i, (person, line, seconds, length, seen, hidden) in enumerate(happened)
+        for provider in sorted(seen)
+    ]
+
+
+def put_all(base: Base, rows: list[tuple[str, float, int | None, Json]]) -> None:
+    for provider, seconds, length, own in rows:
+        base.put(provider, seconds, length, **own)
+
+
+@given(happenings, st.randoms(use_true_random=False))
+def test_order(base: Base, happened: Happenings, rng: Any) -> None:
+    """Whatever order records were stored in, the same records are one call."""
+    rows = records(happened)
+    base.empty()
+    put_all(base, rows)
+    base.reconcile()
+    first = base.calls()
+    rng.shuffle(rows)
+    base.empty()
+    put_all(base, rows)
+    base.reconcile()
+
+    assert base.calls() == first
+
+
+@given(happenings)
+def test_again(base: Base, happened: Happenings) -> None:
+    """A run when nothing is new, and a whole run, write not a single row."""
+    base.empty()
+    put_all(base, records(happened))
+    base.reconcile()
+    before = base.rows(PLACES)
+
+    assert base.reconcile() == Written()
+    assert base.reconcile(full=True)[1:] == (0, 0, 0)
+    assert base.rows(PLACES) == before
+
+
+@given(happenings, st.integers(1, 5))
+def test_pieces(base: Base, happened: Happenings, size: int) -> None:
+    """Split by time into however small pieces, the answer is the one of the whole."""
+    base.empty()
+    put_all(base, records(happened))
+    base.reconcile()
+    whole = base.rows(MEMBERS)
+    base.empty(DECIDED)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(running, "PIECE", size)
+        base.reconcile()
+
+    assert sorted(base.rows(MEMBERS)) == sorted(whole)
+
+
+@given(happenings, st.randoms(use_true_random=False), st.integers(1, 3))
+def test_step_by_step(base: Base, happened: Happenings, rng: Any, steps: int) -> None:
+    """Records that arrive late, in any order, over several runs, end in the real calls of one run."""
+    rows = records(happened)
+    rng.shuffle(rows)
+    base.empty()
+    base.reconcile()
+    for step in range(steps):
+        put_all(base, rows[step::steps])
+        base.reconcile()
+    ids = base.rows(MEMBERS)
+    base.reconcile(full=True)
+
+    assert sorted(base.rows(MEMBERS)) == sorted(ids)
+    base.empty(DECIDED)
+    base.reconcile()
+    assert sorted(base.rows(MEMBERS)) == sorted(ids)
+
+
+@given(happenings)
+def test_unrelated(base: Base, happened: Happenings) -> None:
+    """A call of other numbers changes no real call."""
+    base.empty()
+    put_all(base, records(happened))
+    base.reconcile()
+    before = base.calls()
+    base.put("a", 700, 5, remote_e164="+447400000009", own_e164="+447400000008", external_id="new")
+    base.reconcile()
+
+    assert [call for call in base.calls() if call != ["new"]] == before
+
+
+@given(happenings)
+def test_one_call_of_an_account(base: Base, happened: Happenings) -> None:
+    """No real call holds two calls of an account, and its id is the smallest of its members'."""
+    base.empty()
+    put_all(base, records(happened))
+    base.reconcile()
+
+    assert (
+        base.rows("SELECT FROM call_member WHERE leg_of IS NULL GROUP BY unified_call_id, provider HAVING count(*) > 1")
+        == []
+    )
+    assert base.rows("SELECT FROM call_member GROUP BY unified_call_id HAVING min(call_id) <> unified_call_id") == []
+
+
+def test_the_database_refuses_two_calls_of_an_account(base: Base) -> None:
+    """The rule is a constraint, whoever writes."""
+    base.put("a", 0)
+    base.put("a", 500)
+    base.reconcile()
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        base.connection.execute("UPDATE call_member SET unified_call_id = 1")
+
+
+def test_a_row_that_comes_hours_late(base: Base) -> None:
+    """A record that arrives after a run joins the call it belongs to, and the log says why."""
+    base.put("a", 0, 40, external_id="a")
+    base.reconcile()
+    base.put("b", 0.4, 40, external_id="b")
+
+    assert base.reconcile() == Written(records=2, changed=2, formed=1)
+    assert base.calls() == [["a", "b"]]
+    assert base.rows("SELECT kind, cause FROM match_log") == [("formed", "new record")]
+
+
+def test_a_number_corrected_later(base: Base) -> None:
+    """A record whose number changes leaves its call and joins another; both are in the log."""
+    base.put("a", 0, 40, external_id="a")
+    base.put("b", 0.4, 40, external_id="b")
+    base.put("c", 0.4, 40, remote_e164="+33600000009", external_id="c")
+    base.reconcile()
+    assert base.calls() == [["a", "b"], ["c"]]
+    base.connection.execute(
+        "UPDATE call SET remote_e164 = '+33600000009', changed_at = clock_timestamp() WHERE external_id = 'b'"
+    )
+    base.reconcile()
+
+    assert base.calls() == [["a"], ["b", "c"]]
+    assert base.rows("SELECT kind, cause FROM match_log ORDER BY id")[1:] == [
+        ("dissolved", "record changed"),
+        ("formed", "record changed"),
+    ]
+
+
+def test_a_deleted_record(base: Base) -> None:
+    """A deleted record leaves its call at once, and the others are decided anew."""
+    for provider, seconds in (("a", 0), ("b", 0.3), ("c", 0.5)):
+        base.put(provider, seconds, 40, external_id=provider)
+    base.reconcile()
+    base.connection.execute("UPDATE call SET vanished_at = now(), changed_at = now() WHERE external_id = 'a'")
+    base.reconcile()
+
+    assert base.calls() == [["b", "c"]]
+    assert base.rows("SELECT external_id, unified_call_id FROM v1.call ORDER BY 1") == [("a", None), ("b", 2), ("c", 2)]
+
+
+def test_variants_of_one_line(base: Base) -> None:
+    """Two spellings of a Mexican number are one line."""
+    base.put("a", 0, 40, remote_e164="+5215512345678", external_id="a")
+    base.put("b", 0.4, 40, remote_e164="+525512345678", external_id="b")
+    base.reconcile()
+
+    assert base.calls() == [["a", "b"]]
+
+
+def test_verdicts(base: Base) -> None:
+    """What people say wins, at once and for ever, and gives a measured precision."""
+    for provider, seconds in (("a", 0), ("b", 0.3), ("b", 900)):
+        base.put(provider, seconds, 40, external_id=f"{provider}{seconds}")
+    base.reconcile()
+    judge(base.url, ("a", "a0"), ("b", "b0.3"), same=False)
+    judge(base.url, ("a:main", "a0"), ("b", "b900"), same=True)
+    decide_changes(base.url)
+
+    assert base.calls() == [["a0", "b900"], ["b0.3"]]
+    base.reconcile(full=True)
+    assert base.calls() == [["a0", "b900"], ["b0.3"]]
+    assert report(base.url).precision[:2] == (0, 1)
+    assert [pair["rule"] for pair in explain(base.url, "a", "a0").pairs] == ["verdict"]
+
+
+def test_verdicts_from_downstream(base: Base) -> None:
+    """Other programs write verdicts through a function, and nothing else."""
+    base.put("a", 0, 40, external_id="a")
+    base.put("b", 900, 40, external_id="b")
+    base.connection.execute("SET ROLE callweave_judge")
+    base.connection.execute("SELECT v1.judge('a', 'main', 'a', 'b', 'main', 'b', true)")
+    with pytest.raises(psycopg.errors.NoDataFound):
+        base.connection.execute("SELECT v1.judge('a', 'main', 'nobody', 'b', 'main', 'b', true)")
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        base.connection.execute("DELETE FROM verdict")
+    base.connection.execute("RESET ROLE")
+    base.reconcile()
+
+    assert base.calls() == [["a", "b"]]
+
+
+def window(base: Base, provider: str, since: float, until: float) -> None:
+    """A proven stretch of calls."""
+    base.connection.execute(
+        "INSERT INTO sync_stream VALUES (%s, 'main', 'calls', '') ON CONFLICT DO NOTHING", [provider]
+    )
+    base.connection.execute(
+        "INSERT INTO sync_window (provider, account, stream, scope, listing, filtered, origin, since, until, exhaustive,"
+        " state, verdict) VALUES (%s, 'main', 'calls', '', '', false, 'live', %s, %s, true, 'done', 'proven')",
+        [provider, at(since), at(until)],
+    )
+
+
+def test_reasons(base: Base) -> None:
+    """Why a record is alone: the first reason that holds."""
+    window(base, "a", -1000, 9000)
+    window(base, "b", 0, 5000)
+    base.put("a", 10, 5, external_id="open", is_final=False)
+    base.put("a", -500, 5, external_id="outside")
+    base.put("a", 100, 5, external_id="hidden", remote_e164=None)
+    base.put("a", 6000, 5, external_id="waiting")
+    base.put("a", 700, 5, external_id="alone")
+    base.put("a", 2000, external_id="twin1")
+    base.put("b", 2004, external_id="twins")
+    base.put("a", 2008, external_id="twin2")
+    base.reconcile()
+
+    assert base.reasons() == {
+        "open": "not_final",
+        "outside": "outside_coverage",
+        "hidden": "hidden_number",
+        "waiting": "other_side_not_synced_yet",
+        "alone": "only_here",
+        "twin1": "ambiguous",
+        "twin2": "ambiguous",
+        "twins": "ambiguous",
+    }
+    (detail,) = base.rows("SELECT detail FROM v1.unmatched_call WHERE external_id = 'twin1'")[0]
+    assert [rival["external_id"] for rival in detail["rivals"]] == ["twins"]
+
+
+def test_unified_call(base: Base) -> None:
+    """Numbers and times are the fullest root's, the outcome is the best, and a telephone leg speaks for its client."""
+    base.put("a", 0, external_id="root", outcome="answered", own_raw="client:ann", ended_at=None)
+    base.put("a", 1, external_id="leg", parent_external_id="root", outcome="missed")
+    base.put("b", 0.5, external_id="other", outcome="busy")
+    base.reconcile()
+    (row,) = base.rows("SELECT outcome, started_at, providers, record_count, provisional FROM v1.unified_call")
+
+    assert row == ("busy", at(0.5), ["a", "b"], 3, True)
+
+
+def test_provisional(base: Base) -> None:
+    """A single final record is sure; one that is not final is provisional."""
+    base.put("a", 0, 5, external_id="done")
+    base.put("a", 900, 5, external_id="open", is_final=False)
+    base.reconcile()
+
+    assert base.rows("SELECT confidence, provisional FROM v1.unified_call ORDER BY started_at") == [
+        (1, False),
+        (1, True),
+    ]
+
+
+def test_range(base: Base) -> None:
+    """A run over a range decides its calls and leaves the others."""
+    base.put("a", 0, 5, external_id="early")
+    base.put("a", 5000, 5, external_id="late")
+    base.reconcile(since=at(4000), until=at(6000))
+
+    assert base.calls() == [["late"]]
+
+
+@pytest.mark.parametrize("setting", worlds.WORLDS, ids=lambda setting: setting.name)
+def test_a_world(base: Base, setting: worlds.Setting) -> None:
+    """In the database the same real calls come out as in memory, in pieces and with the last records late."""
+    world = worlds.make(setting, 700, 3)
+    storing.store(base.url, world, payload="{}", last=len(world.records) - 40)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(running, "PIECE", 300)
+        base.reconcile()
+        storing.store(base.url, world, payload="{}", first=len(world.records) - 40)
+        base.reconcile()
+    scores = measure.total(measure.score(world.records, world.truth, np.array(storing.found(base.url, world))))
+
+    assert scores.precision >= 0.99
+    assert scores.f1 >= 0.94
