@@ -5,14 +5,17 @@ import sys
 from argparse import ArgumentParser
 from collections.abc import Callable
 
-from bench import first_sync, memory, people, scheduled
+from bench import first_sync, memory, people, reconcile, scheduled
 from bench.ground import CALLS, Ground, ground
+from bench.matching import compare
 
 BENCHMARKS: dict[str, Callable[[Ground], list[str]]] = {
     "first-sync": first_sync.run,
     "scheduled": scheduled.run,
     "memory": memory.run,
     "people": people.run,
+    "matching": compare.run,
+    "reconcile": reconcile.run,
 }
 
 

@@ -18,14 +18,15 @@ class PeerUnavailable(Exception):
     """It could not be installed; the text says why."""
 
 
-def install() -> None:
+def install(package: str = PINNED) -> None:
     """Raises `PeerUnavailable`."""
-    marker = FOLDER / PINNED
+    marker = FOLDER / package
     if marker.exists():
         return
-    print(f"Installing {PINNED} into {FOLDER.name} (once) ...", flush=True)
-    _uv("venv", "--quiet", "--clear", str(FOLDER))
-    _uv("pip", "install", "--quiet", "--python", str(PYTHON), PINNED)
+    print(f"Installing {package} into {FOLDER.name} (once) ...", flush=True)
+    if not PYTHON.exists():
+        _uv("venv", "--quiet", "--clear", str(FOLDER))
+    _uv("pip", "install", "--quiet", "--python", str(PYTHON), package)
     marker.touch()
 
 

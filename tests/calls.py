@@ -7,7 +7,6 @@ from typing import Any
 import psycopg
 
 from models.matching.calibration import Calibration, prior
-from models.matching.candidates import Rule
 from models.matching.decide import Decision, decide
 from models.matching.records import DIRECTIONS, NO_TIME, OUTCOMES, SECOND, Records, records_of
 from models.matching.verdicts import Verdict
@@ -120,21 +119,3 @@ def stored(
     }
     connection.execute(INSERT, values | own)
     return external_id
-
-
-__all__ = [
-    "ANN",
-    "BOB",
-    "CYD",
-    "DESK",
-    "LINE",
-    "SHOP",
-    "Rule",
-    "call",
-    "decided",
-    "drawn",
-    "groups",
-    "rivals",
-    "sharp",
-    "stored",
-]

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from models.matching.clock import Gaps, Track, learn
+from models.matching.decide import decide
 from models.matching.records import OUTCOMES, SECOND
 from models.vocabulary import Direction, Outcome
-from tests.calls import ANN, BOB, CYD, DESK, LINE, SHOP, call, decided, drawn, groups, rivals, sharp
+from tests.calls import BOB, CYD, DESK, LINE, SHOP, call, decided, drawn, groups, rivals, sharp
 
 IN, OUT = Direction.INBOUND, Direction.OUTBOUND
 TEN_CALLS = (0, 62.3, 103.0, 170, 251, 333, 421, 540, 660, 780)
@@ -221,8 +222,6 @@ def test_order_does_not_matter() -> None:
     """Whatever order records come in, the same are one call."""
     records = drawn(*(call(i % 3, at * 0.7 + i % 3 * 0.2, 20 + i // 3) for i, at in enumerate(range(60))))
     calibrations = {(0, 1): sharp(), (0, 2): sharp(2.0), (1, 2): sharp()}
-    from models.matching.decide import decide
-
     first = dict(zip(records["id"].tolist(), decide(records, calibrations).call.tolist(), strict=True))
     for seed in range(5):
         mixed = np.random.default_rng(seed).permutation(records)
@@ -296,6 +295,3 @@ def test_stored_calibration_is_the_same() -> None:
     """A calibration decides the same before it is stored and after."""
     known = replace(sharp(), spread=1.23456789).stored
     assert known.stored.to_json() == known.to_json()
-
-
-assert {ANN, LINE} != {DESK, SHOP}

@@ -303,8 +303,9 @@ def window(base: Base, provider: str, since: float, until: float) -> None:
         "INSERT INTO sync_stream VALUES (%s, 'main', 'calls', '') ON CONFLICT DO NOTHING", [provider]
     )
     base.connection.execute(
-        "INSERT INTO sync_window (provider, account, stream, scope, listing, filtered, origin, since, until, exhaustive,"
-        " state, verdict) VALUES (%s, 'main', 'calls', '', '', false, 'live', %s, %s, true, 'done', 'proven')",
+        "INSERT INTO sync_window (provider, account, stream, scope, listing, filtered, origin, since, until,"
+        " exhaustive, state, verdict)"
+        " VALUES (%s, 'main', 'calls', '', '', false, 'live', %s, %s, true, 'done', 'proven')",
         [provider, at(since), at(until)],
     )
 

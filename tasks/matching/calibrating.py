@@ -20,7 +20,7 @@ from tasks.matching.reading import EPOCH, numbered
 Accounts = list[tuple[str, str]]
 Pair = tuple[int, int]
 
-SAMPLE_SIZE = 120_000
+SAMPLE_SIZE = 60_000
 """Records that a calibration is learnt from, at most: chosen by telephone number, so that candidates stay together."""
 RECENT_SIZE = 15_000
 """The newest records, by which every run checks whether the clocks still stand as they did."""
