@@ -11,6 +11,7 @@ from flows import terminal
 from flows.here import calm, running_stack
 from models.errors import CallweaveError
 from models.vocabulary import StreamName
+from tasks.client import masked
 from tasks.home import database
 from tasks.run import Request
 from tasks.settings import Settings
@@ -98,19 +99,23 @@ def explain(options: Namespace) -> int:
     if found.record["unified_call_id"] is None:
         sys.stdout.write("This record has not been reconciled yet: run `callweave reconcile`.\n")
         return 0
-    sys.stdout.write(f"Real call {found.record['unified_call_id']}, {len(found.members)} record(s):\n")
-    terminal.show_rows(
-        [name.replace("_", " ") for name in found.members[0]],
-        [[_cell(row[name]) for name in row] for row in found.members],
-    )
+    _table(f"Real call {found.record['unified_call_id']}, {len(found.members)} record(s)", _masked(found.members))
     _table("Why, in nats (what speaks for one call; below nought against it)", [_reasons(row) for row in found.pairs])
     if found.unmatched:
         sys.stdout.write(
             f"\nNo other account holds it: {found.unmatched['reason']} {found.unmatched['detail'] or ''}\n"
         )
-    _table("It might also be one call with", found.rivals)
+    _table("It might also be one call with", _masked(found.rivals))
     _table("What happened", found.log)
     return 0
+
+
+def _masked(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """With as much of telephone numbers as it takes to tell them apart."""
+    numbers = ("remote_e164", "own_e164")
+    return [
+        {name: masked(value) if name in numbers and value else value for name, value in row.items()} for row in rows
+    ]
 
 
 def _reasons(row: dict[str, Any]) -> dict[str, Any]:
