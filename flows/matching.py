@@ -65,8 +65,11 @@ def show(document: dict[str, Any]) -> None:
 
 
 def show_calibrations(calibrations: list[dict[str, Any]]) -> None:
-    hidden = {"adopted_at", "reason", "change_seconds"}
-    _table("Clocks", [{name: value for name, value in row.items() if name not in hidden} for row in calibrations])
+    from tasks.matching.reporting import brief, zone_faults
+
+    _table("Clocks", brief(calibrations))
+    for fault in zone_faults(calibrations):
+        sys.stdout.write(fault + "\n")
 
 
 def _table(title: str, rows: list[dict[str, Any]]) -> None:

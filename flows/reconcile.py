@@ -16,7 +16,7 @@ from models.matching.records import Ints
 from models.matching.report import picture
 from tasks.home import database
 from tasks.matching.reading import Knowledge, Piece
-from tasks.matching.reporting import Report, report
+from tasks.matching.reporting import Report, brief, report, zone_faults
 from tasks.matching.run import Ask, Reconciliation
 from tasks.matching.writing import Written
 from tasks.settings import Settings, workers
@@ -56,7 +56,8 @@ def markdown(told: Report, written: Written) -> str:
         _counted(written),
         f"Measured precision: {told.precision.told}.",
         "## Matched share\n" + _table(told.pairs),
-        "## Calibrations\n" + _table(told.calibrations),
+        "## Calibrations\n" + _table(brief(told.calibrations)),
+        *zone_faults(told.calibrations),
         "## Unmatched, by reason\n" + _table(told.reasons),
         f"## Start gaps of matched calls\n![Start gaps before and after calibration]({picture(*told.gaps)})",
     ]

@@ -14,7 +14,7 @@ from bench.matching import measure, worlds
 from bench.matching import stored as storing
 from tasks.matching import run as running
 from tasks.matching.explaining import explain, judge
-from tasks.matching.reporting import report
+from tasks.matching.reporting import report, zone_faults
 from tasks.matching.run import Ask, Reconciliation, decide_changes
 from tasks.matching.writing import Written
 from tests.builders import Json, at
@@ -384,3 +384,14 @@ def test_a_world(base: Base, setting: worlds.Setting) -> None:
 
     assert scores.precision >= 0.99
     assert scores.f1 >= 0.94
+
+
+def test_time_zone_fault_is_told(base: Base) -> None:
+    """An account an hour off is corrected for, named, and its calls are recognised."""
+    (setting,) = [one for one in worlds.WORLDS if one.name == "an hour off"]
+    world = worlds.make(setting, 600, 4)
+    storing.store(base.url, world, payload="{}")
+    base.reconcile()
+    (sentence,) = zone_faults(report(base.url).calibrations)
+
+    assert sentence.startswith(f"The clock of {world.names[1]}:main is +60 minutes off")

@@ -75,7 +75,7 @@ def report(database_url: str) -> Report:
         known = cursor.execute(CALIBRATIONS).fetchall()
         judged = cursor.execute(VERDICTS).fetchone() or {"right": 0, "asked": 0}
         return Report(
-            pairs=cursor.execute(PAIRS).fetchall(),
+            pairs=[_with_shares(row) for row in cursor.execute(PAIRS).fetchall()],
             calibrations=[described(row) for row in known],
             reasons=cursor.execute(REASONS).fetchall(),
             precision=Precision(judged["right"], judged["asked"]),
@@ -93,6 +93,33 @@ def calibrations(database_url: str) -> list[dict[str, Any]]:
     """The newest calibration of each pair of accounts, in words."""
     with connect(database_url) as connection, connection.cursor(row_factory=dict_row) as cursor:
         return [described(row) for row in cursor.execute(CALIBRATIONS).fetchall()]
+
+
+SHOWN = {
+    "offset_seconds": "offset s",
+    "change_seconds": "change s",
+    "spread_seconds": "spread s",
+    "time_zone_fault_minutes": "zone min",
+    "drifts": "drifts",
+    "durations": "durations",
+    "rounding": "rounding",
+    "pairs": "pairs",
+    "is_prior": "prior",
+    "version": "version",
+}
+"""Of a calibration, and how it is headed where there is little room."""
+
+
+def brief(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Calibrations for people: accounts by their provider's name alone where that tells them apart."""
+    accounts = {row[side] for row in rows for side in ("left", "right")}
+    providers = [account.partition(":")[0] for account in accounts]
+    named = {name: name if providers.count(name.partition(":")[0]) > 1 else name.partition(":")[0] for name in accounts}
+    return [
+        {"clock": f"{named[row['right']]} against {named[row['left']]}"}
+        | {short: row[name] for name, short in SHOWN.items()}
+        for row in rows
+    ]
 
 
 def described(row: dict[str, Any]) -> dict[str, Any]:
@@ -116,6 +143,26 @@ def described(row: dict[str, Any]) -> dict[str, Any]:
         "rounding": "/".join(str(step) for step in known.rounding),
         "coverage": "/".join(f"{share:.0%}" for share in known.coverage),
     }
+
+
+def zone_faults(rows: list[dict[str, Any]]) -> list[str]:
+    """A sentence per account whose clock stands in the wrong time zone; where two disagree, nobody can say which."""
+    told = []
+    accounts = sorted({row[side] for row in rows for side in ("left", "right")})
+    faults = {one: [row for row in rows if one in (row["left"], row["right"])] for one in accounts}
+    faulty = [one for one, found in faults.items() if all(row["time_zone_fault_minutes"] for row in found)]
+    for one in faulty:
+        row = faults[one][0]
+        minutes = row["time_zone_fault_minutes"] * (1 if row["right"] == one else -1)
+        others = [other for other in faulty if other != one]
+        doubt = f", or that of {others[0]} by as much the other way" if len(accounts) == 2 else ""
+        told.append(f"The clock of {one} is {minutes:+d} minutes off{doubt}: a time-zone fault, corrected for here.")
+    return told[:1] if len(accounts) == 2 else told
+
+
+def _with_shares(row: dict[str, Any]) -> dict[str, Any]:
+    shares = {f"{side}_share": f"{row['matched'] / max(row[f'{side}_calls'], 1):.1%}" for side in ("left", "right")}
+    return row | shares
 
 
 def _offset(known: Calibration) -> float:
