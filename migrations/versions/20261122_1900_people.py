@@ -1,13 +1,13 @@
 """People: whose each number is, which contact holds it, the log of merges and splits; the views that show persons.
 
-Revision: people, after 0003.
+Revision: 0004, after 0003.
 """
 
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = "people"
+revision = "0004"
 down_revision = "0003"
 branch_labels = None
 depends_on = None
@@ -150,7 +150,6 @@ def phones() -> None:
     op.create_index(
         "ix_phone_two_ways", "phone", ["first_seen_at", "id"], postgresql_where=sa.text(r"e164 ~ '^\+5[245]'")
     )
-    op.create_index("ix_call_own_e164", "call", ["own_e164"], postgresql_where=sa.text("parent_external_id IS NULL"))
     op.drop_index("ix_contact_changed_at", "contact")
     op.create_index("ix_contact_changed_at", "contact", ["changed_at", "id"])
 

@@ -33,7 +33,7 @@ COMMENT ON FUNCTION number_key IS 'The same for every spelling of one line'
 
 CALL = """
 SELECT c.provider, c.account, c.external_id, c.direction, c.outcome, c.provider_status, c.started_at, c.answered_at,
-       c.ended_at, c.duration_seconds, c.remote_e164, c.own_e164, c.remote_raw, c.own_raw, p.id AS remote_person_id,
+       c.ended_at, c.duration_seconds, c.remote_e164, c.own_e164, c.remote_raw, c.own_raw, p.person_id AS remote_person_id,
        c.contact_external_id, c.parent_external_id, c.agent, c.is_final OR c.deleted_at IS NOT NULL
        OR c.vanished_at IS NOT NULL AS is_final, coalesce(c.deleted_at, c.vanished_at) AS deleted_at,
        CASE WHEN c.deleted_at IS NULL AND c.vanished_at IS NULL THEN m.unified_call_id END AS unified_call_id,
@@ -48,7 +48,7 @@ BEST_FIRST = (
 
 UNIFIED_CALL = f"""
 SELECT g.unified_call_id, f.direction, ({BEST_FIRST})[g.best] AS outcome, f.started_at, f.answered_at, f.ended_at,
-       f.remote_e164, f.own_e164, p.id AS person_id, g.providers, g.record_count, g.confidence, g.provisional,
+       f.remote_e164, f.own_e164, p.person_id, g.providers, g.record_count, g.confidence, g.provisional,
        g.decided_at
 FROM (
     SELECT m.unified_call_id,
