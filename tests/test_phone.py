@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from phonenumbers import PhoneNumber, PhoneNumberFormat, PhoneNumberType
 
-from models.phone import HIDDEN_NUMBERS, HIDDEN_WORDS, e164, is_hidden
+from models.phone import HIDDEN_NUMBERS, HIDDEN_WORDS, e164, is_hidden, stands_as_it_is
 from tests.builders import bird_call, bird_client, bird_party, call_of
 
 E164 = re.compile(r"\+[1-9]\d{3,16}")
@@ -211,3 +211,33 @@ def test_bird_client_numbers() -> None:
 
     assert call_of("bird", call).own_e164 == "+3197004499437"
     assert call_of("bird", bird_call(originator=bird_client("33612345678"))).own_e164 is None
+
+
+def asked_libphonenumber(written: str) -> str | None:
+    """What e164 says without its short way."""
+    try:
+        number = phonenumbers.parse(written, None)
+    except phonenumbers.NumberParseException:
+        return None
+    possible = phonenumbers.is_possible_number(number)
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164) if possible else None
+
+
+@given(st.from_regex(r"\+[1-9][0-9]{6,14}", fullmatch=True))
+def test_short_way(written: str) -> None:
+    """Digits that are taken as they stand are those that libphonenumber leaves as they are."""
+    if stands_as_it_is(written):
+        assert asked_libphonenumber(written) == written
+
+
+@pytest.mark.parametrize("region", sorted(phonenumbers.SUPPORTED_REGIONS))
+def test_short_way_by_region(region: str) -> None:
+    """The same around every country's example numbers, also with a trunk prefix, or a digit too many or too few."""
+    code = phonenumbers.country_code_for_region(region)
+    for kind in phonenumbers.PhoneNumberType.values():
+        example = phonenumbers.example_number_for_type(region, kind)
+        digits = phonenumbers.national_significant_number(example) if example else "0"
+        for national in (digits, "0" + digits, "1" + digits, "8" + digits, digits[:-1], digits + "0", digits[1:]):
+            written = f"+{code}{national}"
+            if stands_as_it_is(written):
+                assert asked_libphonenumber(written) == written

@@ -1,14 +1,14 @@
 """Real calls: members, pairs, rivals, a log, calibrations, verdicts; the views that show them; v1.judge.
 
-Revision: 0004, after 0003.
+Revision: 0005, after 0004.
 """
 
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = "0004"
-down_revision = "0003"
+revision = "0005"
+down_revision = "0004"
 branch_labels = None
 depends_on = None
 
@@ -33,9 +33,10 @@ COMMENT ON FUNCTION number_key IS 'The same for every spelling of one line'
 
 CALL = """
 SELECT c.provider, c.account, c.external_id, c.direction, c.outcome, c.provider_status, c.started_at, c.answered_at,
-       c.ended_at, c.duration_seconds, c.remote_e164, c.own_e164, c.remote_raw, c.own_raw, p.person_id AS remote_person_id,
-       c.contact_external_id, c.parent_external_id, c.agent, c.is_final OR c.deleted_at IS NOT NULL
-       OR c.vanished_at IS NOT NULL AS is_final, coalesce(c.deleted_at, c.vanished_at) AS deleted_at,
+       c.ended_at, c.duration_seconds, c.remote_e164, c.own_e164, c.remote_raw, c.own_raw,
+       p.person_id AS remote_person_id, c.contact_external_id, c.parent_external_id, c.agent,
+       c.is_final OR c.deleted_at IS NOT NULL OR c.vanished_at IS NOT NULL AS is_final,
+       coalesce(c.deleted_at, c.vanished_at) AS deleted_at,
        CASE WHEN c.deleted_at IS NULL AND c.vanished_at IS NULL THEN m.unified_call_id END AS unified_call_id,
        c.first_seen_at, c.changed_at, c.payload
 FROM call c LEFT JOIN phone p ON p.e164 = c.remote_e164 LEFT JOIN call_member m ON m.call_id = c.id
