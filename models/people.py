@@ -5,7 +5,7 @@ is the smallest phone id of its component: it needs no table of its own, and com
 anew.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from itertools import combinations
 from typing import Any, NamedTuple
@@ -121,16 +121,20 @@ class Move(NamedTuple):
     cause: dict[str, Any]
 
 
-def moves(near: Surroundings, after: Mapping[int, State], touched: frozenset[int]) -> list[Move]:
-    """What becomes of the persons; `touched` are the contacts that changed."""
+Left = Mapping[int, Sequence[str]]
+"""By phone id, the contacts that no longer hold it."""
+
+
+def moves(near: Surroundings, after: Mapping[int, State], left: Left) -> list[Move]:
+    """What becomes of the persons, and why."""
     old = {id_: phone.person_id for id_, phone in near.phones.items()}
     new = {id_: person_of(id_, state) for id_, state in after.items()}
     merges = [(MoveKind.MERGE, person, sides) for person, sides in _apart(new, old)]
     splits = [(MoveKind.SPLIT, person, sides) for person, sides in _apart(old, new)]
     if not merges and not splits:
         return []
-    why = _Causes(near, after, touched)
-    return [Move(kind, person, sides, why.of(kind, sides)) for kind, person, sides in merges + splits]
+    why = _Causes(near, after, left)
+    return [Move(kind, person, sides, why.of(kind, person, sides)) for kind, person, sides in merges + splits]
 
 
 def _apart(whole: Mapping[int, int | None], parts: Mapping[int, int | None]) -> Iterator[tuple[int, list[list[int]]]]:
@@ -145,15 +149,19 @@ def _apart(whole: Mapping[int, int | None], parts: Mapping[int, int | None]) -> 
 class _Causes:
     """Why persons merged or split, in words that the log keeps."""
 
-    def __init__(self, near: Surroundings, after: Mapping[int, State], touched: frozenset[int]) -> None:
-        self._near, self._after, self._touched = near, after, touched
+    def __init__(self, near: Surroundings, after: Mapping[int, State], left: Left) -> None:
+        self._near, self._after, self._left = near, after, left
         self._held: dict[int, list[Holder]] = {}
+        self._lost: dict[int | None, list[int]] = {}
+        for id_, state in after.items():
+            if state.unlinked:
+                self._lost.setdefault(near.phones[id_].person_id, []).append(id_)
         for holder in near.holders.values():
             for id_ in holder.phones:
                 self._held.setdefault(id_, []).append(holder)
 
-    def of(self, kind: MoveKind, sides: list[list[int]]) -> dict[str, Any]:
-        return self._merge(sides) if kind is MoveKind.MERGE else self._split(sides)
+    def of(self, kind: MoveKind, person_id: int, sides: list[list[int]]) -> dict[str, Any]:
+        return self._merge(sides) if kind is MoveKind.MERGE else self._split(person_id, sides)
 
     def _merge(self, sides: list[list[int]]) -> dict[str, Any]:
         holders = {holder.id: holder for side in sides for id_ in side for holder in self._held.get(id_, ())}
@@ -163,12 +171,16 @@ class _Causes:
         by = {"contacts": _told(joining)} if joining else {"spelling": True}
         return by | ({"numbers_linked_by": rules} if rules else {})
 
-    def _split(self, sides: list[list[int]]) -> dict[str, Any]:
-        members = {id_ for side in sides for id_ in side}
-        changed = [self._near.holders[id_] for id_ in self._touched if id_ in self._near.holders]
-        relevant = [one for one in changed if not members.isdisjoint(one.phones)]
-        return {"contacts": _told(relevant)} if relevant else {}
+    def _split(self, person_id: int, sides: list[list[int]]) -> dict[str, Any]:
+        leaving = sorted({key for side in sides for id_ in side for key in self._left.get(id_, ())})
+        unlinked = {self._near.phones[id_].e164: self._after[id_].unlinked for id_ in self._lost.get(person_id, ())}
+        return ({"left_by": leaving[:MOST_TOLD]} if leaving else {}) | ({"unlinked": unlinked} if unlinked else {})
 
 
 def _told(holders: list[Holder]) -> list[str]:
-    return [":".join(holder.key) for holder in sorted(holders, key=lambda holder: holder.key)[:MOST_TOLD]]
+    return [told(holder.key) for holder in sorted(holders, key=lambda holder: holder.key)[:MOST_TOLD]]
+
+
+def told(key: Sequence[str]) -> str:
+    """A contact's name in the log."""
+    return ":".join(key)

@@ -8,7 +8,7 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
-from models.people import Move, State, Surroundings, lead_of, moves, resolve
+from models.people import Left, Move, State, Surroundings, lead_of, moves, resolve, told
 from tasks.surroundings import Cursor, explore
 
 WANTED = """
@@ -19,8 +19,9 @@ WANTED = """
 """
 HELD = "SELECT contact_id, phone_id, position FROM contact_phone WHERE contact_id = ANY (%s)"
 LEAVE = """
-    DELETE FROM contact_phone l USING unnest(%s::bigint[], %s::bigint[]) AS gone (contact_id, phone_id)
-    WHERE (l.contact_id, l.phone_id) = (gone.contact_id, gone.phone_id)
+    DELETE FROM contact_phone l USING unnest(%s::bigint[], %s::bigint[]) AS gone (contact_id, phone_id), contact c
+    WHERE (l.contact_id, l.phone_id) = (gone.contact_id, gone.phone_id) AND c.id = gone.contact_id
+    RETURNING l.phone_id, c.provider, c.account, c.external_id
 """
 MOVE = """
     UPDATE contact_phone l SET position = moved.position
@@ -57,18 +58,22 @@ LEAD = """
 LOG = "COPY person_change (kind, person_id, sides, cause) FROM STDIN"
 
 
-def take_in(connection: Cursor, contact_ids: list[int]) -> set[int]:
-    """Notes the numbers that contacts hold now; returns those of which something may follow, left ones included."""
+def take_in(connection: Cursor, contact_ids: list[int]) -> tuple[set[int], dict[int, list[str]]]:
+    """Notes the numbers that contacts hold now.
+
+    Returns those of which something may follow, and the contacts that left a number, by its id.
+    """
     wanted, held = (_positions(connection.execute(query, [contact_ids])) for query in (WANTED, HELD))
-    left = held.keys() - wanted.keys()
-    if left:
-        connection.execute(LEAVE, columns(left))
+    left: dict[int, list[str]] = {}
+    if gone := held.keys() - wanted.keys():
+        for phone_id, *key in connection.execute(LEAVE, columns(gone)):
+            left.setdefault(phone_id, []).append(told(key))
     if moved := [(*pair, wanted[pair]) for pair in wanted.keys() & held.keys() if wanted[pair] != held[pair]]:
         connection.execute(MOVE, columns(moved))
     with connection.cursor() as cursor, cursor.copy(TAKE) as copy:
         for pair in sorted(wanted.keys() - held.keys()):
             copy.write_row((*pair, wanted[pair], wanted[pair] == 1))
-    return {phone_id for _, phone_id in left} | {id_ for (id_,) in connection.execute(TELLING, [contact_ids])}
+    return left.keys() | {id_ for (id_,) in connection.execute(TELLING, [contact_ids])}, left
 
 
 def _positions(rows: Iterable[tuple[int, int, int]]) -> dict[tuple[int, int], int]:
@@ -88,7 +93,7 @@ def settle(
     touched: Iterable[int],
     own: frozenset[str],
     *,
-    contacts: Iterable[int] = (),
+    left: Left | None = None,
     cause: dict[str, Any] | None = None,
 ) -> list[Move]:
     """Decides anew of touched numbers and all that they are linked to; returns what became of the persons.
@@ -97,12 +102,12 @@ def settle(
         connection: one that holds the lock.
         touched: phone ids.
         own: the lines that are ours.
-        contacts: the contacts that changed, which the log names.
-        cause: what the log gives as the cause instead.
+        left: the contacts that no longer hold a number, for the log.
+        cause: what the log gives as the cause instead of what it finds.
     """
     near = explore(connection, touched, own)
     after = resolve(near)
-    moved = moves(near, after, frozenset(contacts))
+    moved = moves(near, after, left or {})
     _write(connection, near, after)
     _log(connection, [move if cause is None else move._replace(cause=cause) for move in moved])
     return moved

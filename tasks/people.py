@@ -126,7 +126,8 @@ def _catch_up(entity: str, cursor: Cursor, place: Place | None) -> Place | None:
         return None
     ids, reached = [id_ for id_, _ in rows], (rows[-1][1], rows[-1][0])
     if entity == "contact":
-        settle(cursor, take_in(cursor, ids), _own(cursor), contacts=ids)
+        touched, left = take_in(cursor, ids)
+        settle(cursor, touched, _own(cursor), left=left)
     else:
         settle(cursor, ids, _own(cursor))
     cursor.execute(ADVANCE, [entity, *reached, open_since])

@@ -362,6 +362,19 @@ def test_merge_is_logged(book: Book) -> None:
     }
 
 
+def test_split_is_logged(book: Book) -> None:
+    """The log names who left a number, and numbers that link no longer."""
+    book.tell(contact("a", NUMBERS[0], NUMBERS[1]), contact("b", NUMBERS[2], MAIN), contact("c", NUMBERS[3], MAIN))
+    book.tell(contact("a", NUMBERS[0]))
+    book.tell(call("k", NUMBERS[4]))
+    split = "SELECT person_id, sides, cause FROM person_change WHERE kind = 'split' ORDER BY id"
+
+    assert book.rows(split) == [
+        {"person_id": 1, "sides": [[1], [2]], "cause": {"left_by": ["skipcall:default:a"]}},
+        {"person_id": 3, "sides": [[4], [5]], "cause": {"unlinked": {MAIN: "own"}}},
+    ]
+
+
 def test_undo_twice_and_unknown(book: Book) -> None:
     """Undoing once more changes nothing; a merge that is none is told."""
     book.tell(contact("a", NUMBERS[0], NUMBERS[1]))
