@@ -32,7 +32,7 @@ REASONS = text("""
 """)
 GIVEN_UP = text("""
     SELECT provider, account, 'calls' AS stream, count(*) AS calls, min(started_at) AS since, max(started_at) AS until,
-           (array_agg(external_id ORDER BY started_at DESC))[:3] AS examples
+           (array_agg(external_id ORDER BY started_at DESC))[\\:3] AS examples
     FROM call WHERE NOT is_final AND deleted_at IS NULL AND vanished_at IS NULL AND started_at <= now() - :age
     GROUP BY 1, 2 ORDER BY 1, 2
 """).bindparams(age=GIVEN_UP_AFTER)
