@@ -39,6 +39,10 @@ FILL = (
            '+1' || (2120000001 + n % {people}), '+33142685300'
     FROM generate_series(1, {calls}) n
     """,
+    """
+    INSERT INTO call_member (call_id, unified_call_id, provider, account, speaks, confidence, by_prior, changed_at)
+    SELECT id, id, provider, account, true, 1, false, changed_at FROM call
+    """,
     "ANALYZE",
 )
 
