@@ -281,6 +281,31 @@ def test_verdicts(base: Base) -> None:
     assert [pair["rule"] for pair in explain(base.url, "a", "a0").pairs] == ["verdict"]
 
 
+def test_a_verdict_across_pieces(base: Base) -> None:
+    """A whole run in small pieces carries out a verdict on records that lie far apart."""
+    for i in range(9):
+        base.put("a", i * 9000, 5, external_id=f"a{i}")
+    base.put("b", 60_000, 5, remote_e164="+33600000007", external_id="b")
+    base.reconcile()
+    judge(base.url, ("a", "a4"), ("b", "b"), same=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(running, "PIECE", 2)
+        base.reconcile(full=True)
+
+    assert ["a4", "b"] in base.calls()
+
+
+def test_a_leg_in_the_next_piece(base: Base) -> None:
+    """A leg that begins hours later, and in another piece, still belongs to its parent."""
+    base.put("a", 0, 9000, external_id="root")
+    base.put("a", 8000, 900, parent_external_id="root", remote_e164="+33600000005", external_id="leg")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(running, "PIECE", 1)
+        base.reconcile()
+
+    assert base.calls() == [["leg", "root"]]
+
+
 def test_verdicts_from_downstream(base: Base) -> None:
     """Other programs write verdicts through a function, and nothing else."""
     base.put("a", 0, 40, external_id="a")

@@ -115,6 +115,12 @@ SELECT %(run)s, 'dissolved', g.left_call_id, g.right_call_id, g.unified_call_id,
 FROM (SELECT DISTINCT * FROM gone) g
 """
 
+CHILDREN = """
+SELECT id FROM call WHERE parent_external_id IS NOT NULL AND deleted_at IS NULL AND vanished_at IS NULL
+  AND (started_at >= %(since)s - %(reach)s AND started_at < %(since)s
+    OR started_at >= %(until)s AND started_at < %(until)s + %(reach)s)
+"""
+
 CLEAR = """
 WITH gone AS (
     DELETE FROM call_member m USING call c

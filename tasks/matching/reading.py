@@ -10,12 +10,13 @@ import psycopg
 from models.matching.candidates import REACH
 from models.matching.decide import Calibrations, blocks
 from models.matching.legs import LEG_REACH
-from models.matching.records import SECOND, Bools, Ints, Records
-from models.matching.statements import BY_ID, IN_RANGE, NEIGHBOURS, WANTED
+from models.matching.records import Bools, Ints, Records
+from models.matching.statements import BY_ID, CHILDREN, IN_RANGE, NEIGHBOURS, WANTED
 from models.matching.verdicts import Verdict
 from tasks.matching.copying import copy_in, copy_out
 
 EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
+NONE = np.empty(0, np.int64)
 MOST_ROUNDS = 20
 """Steps outwards from a piece: blocks end sooner, unless one number is called without a pause for hours."""
 
@@ -68,15 +69,19 @@ class Piece:
 
 def read(connection: psycopg.Connection[Any], piece: Piece, knowledge: Knowledge) -> tuple[Records, int]:
     """The piece's own records first, then those outside that share a block with one of them; how many are its own."""
-    if piece.ids is None:
-        span = {"since": piece.since, "until": piece.until}
-        own = numbered(copy_out(connection, IN_RANGE, knowledge.names | span))
-        edge = _near_edges(own, piece, knowledge.reach)
-    else:
+    if piece.ids is not None:
         own = _by_id(connection, piece.ids, knowledge)
-        edge = np.ones(len(own), bool)
-    outside = _outside(connection, own, own[edge], knowledge)
+        every = np.ones(len(own), bool)
+        return np.concatenate([own, _outside(connection, own, (every, every), knowledge)]), len(own)
+    own = numbered(copy_out(connection, IN_RANGE, knowledge.names | {"since": piece.since, "until": piece.until}))
+    outside = _outside(connection, own, _edge(own, piece, knowledge), knowledge, _children(connection, piece))
     return np.concatenate([own, outside]), len(own)
+
+
+def _children(connection: psycopg.Connection[Any], piece: Piece) -> Ints:
+    """Legs just outside the range, whose parents may lie within."""
+    span = {"since": piece.since, "until": piece.until, "reach": timedelta(microseconds=LEG_REACH)}
+    return np.array([id_ for (id_,) in connection.execute(CHILDREN, span).fetchall()], np.int64)
 
 
 def numbered(records: Records) -> Records:
@@ -89,16 +94,19 @@ def moment_of(moment: datetime) -> int:
     return (moment - EPOCH) // timedelta(microseconds=1)
 
 
-def _near_edges(own: Records, piece: Piece, reach: timedelta) -> Bools:
-    """Records that may belong with one outside the range: near an end, part of a tree, or with company so far."""
-    far = max(LEG_REACH, reach // timedelta(microseconds=1))
-    started = own["started"]
-    near = (started < moment_of(piece.since) + reach.total_seconds() * SECOND) | (
-        started >= moment_of(piece.until) - reach.total_seconds() * SECOND
+def _edge(own: Records, piece: Piece, knowledge: Knowledge) -> tuple[Bools, Bools]:
+    """Records that may belong with one outside the range; and those of them whose neighbours are to be asked for."""
+    reach = knowledge.reach
+    started, ends = own["started"], (moment_of(piece.since), moment_of(piece.until))
+    near, within_legs = (
+        (started < ends[0] + far) | (started >= ends[1] - far)
+        for far in (reach // timedelta(microseconds=1), max(LEG_REACH, reach // timedelta(microseconds=1)))
     )
-    within_legs = (started < moment_of(piece.since) + far) | (started >= moment_of(piece.until) - far)
-    edge: Bools = near | (within_legs & _in_trees(own)) | ((own["was"] != 0) & _separated(own))
-    return edge
+    judged = [id_ for verdict in knowledge.verdicts for id_ in verdict[:2]]
+    apart = ((own["was"] != 0) & _separated(own)) | np.isin(own["id"], judged)
+    asked: Bools = near | apart | (within_legs & (own["parent"] != 0))
+    edge: Bools = asked | (within_legs & _in_trees(own))
+    return edge, asked
 
 
 def _in_trees(own: Records) -> Bools:
@@ -111,13 +119,18 @@ def _separated(own: Records) -> Bools:
     return ~np.isin(own["was"], own["id"])
 
 
-def _outside(connection: psycopg.Connection[Any], own: Records, edge: Records, knowledge: Knowledge) -> Records:
-    """Step by step outwards, until no block that holds an own record goes on."""
-    known, outside = np.unique(own["id"]), own[:0]
-    frontier = edge["id"]
-    asked = frontier
+def _outside(
+    connection: psycopg.Connection[Any],
+    own: Records,
+    edges: tuple[Bools, Bools],
+    knowledge: Knowledge,
+    at_first: Ints = NONE,
+) -> Records:
+    """Step by step outwards from the edge, until no block that holds a record of it goes on."""
+    edge, frontier = own[edges[0]], own["id"][edges[1]]
+    known, outside, asked = np.unique(own["id"]), own[:0], frontier
     for _ in range(MOST_ROUNDS):
-        found = np.setdiff1d(_neighbours(connection, frontier, knowledge), known)
+        found = np.setdiff1d(np.concatenate([_neighbours(connection, frontier, knowledge), at_first]), known)
         if not found.size:
             break
         outside = np.concatenate([outside, _by_id(connection, found, knowledge)])
