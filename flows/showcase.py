@@ -20,7 +20,7 @@ from flows.matching import reconciled, show
 from flows.scoring import show_score
 from models.errors import CallweaveError
 from models.vocabulary import RunState, StreamName
-from tasks.database import engine_for
+from tasks.database import one_engine
 from tasks.migrate import upgrade
 from tasks.providers import PROVIDERS
 from tasks.run import Request
@@ -56,22 +56,22 @@ def demo(_options: Namespace) -> int:
         _say("\nOnce more, every window again: what is known is not written a second time.\n")
         second = sync_lines(accounts, Request(full=True))
         terminal.show(second)
-        agrees = _summary(engine_for(database_url), url)
+        with one_engine(database_url) as engine:
+            agrees = _summary(engine, url)
         _say("\nEvery call, once: recognising the same call in all of them.\n")
         show(reconciled(database_url, Request(streams=(StreamName.CALLS,))))
-        show_score(engine_for(database_url), url)
+        with one_engine(database_url) as engine:
+            show_score(engine, url)
     _say("\nEverything is stopped again. What next:\n" + NEXT)
     return 0 if agrees and RunState.of([line.state for line in first + second]) is RunState.COMPLETED else 1
 
 
 def _empty(database_url: str) -> None:
     """The world of an earlier demo was another one."""
-    engine = engine_for(database_url, pool_size=1)
-    with engine.begin() as connection:
+    with one_engine(database_url) as engine, engine.begin() as connection:
         connection.execute(text("DROP SCHEMA IF EXISTS v1 CASCADE"))
         connection.execute(text("DROP SCHEMA public CASCADE"))
         connection.execute(text("CREATE SCHEMA public"))
-    engine.dispose()
     upgrade(database_url)
 
 

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 import psycopg
 from psycopg.types.json import JsonbDumper
-from sqlalchemy import Connection, Engine, create_engine
+from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.exc import OperationalError
 
 from models.errors import DatabaseUnavailable
@@ -18,6 +18,7 @@ OLDEST_SERVER = 150_000
 RETRIED = {"40P01", "40001"}
 """Deadlock and serialization failure: the only errors that the same statement may answer differently a moment later."""
 TRIES = 5
+LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
 
 
 def engine_for(database_url: str, pool_size: int = 5, *, synchronous_commit: bool = True) -> Engine:
@@ -30,6 +31,16 @@ def engine_for(database_url: str, pool_size: int = 5, *, synchronous_commit: boo
         max_overflow=2,
         pool_pre_ping=True,
     )
+
+
+@contextmanager
+def one_engine(database_url: str) -> Iterator[Engine]:
+    """An engine for a few statements one after the other, closed behind them."""
+    engine = engine_for(database_url, pool_size=1)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
 
 
 def connect(database_url: str, options: str = "") -> psycopg.Connection[Any]:
@@ -68,6 +79,11 @@ def in_transaction(engine: Engine, work: Callable[[Connection], T]) -> T:
             if sqlstate(error) not in RETRIED:
                 raise
     return _once(engine, work)
+
+
+def lock(connection: Connection, *name: object) -> None:
+    """Nobody else holds `name` until this transaction ends."""
+    connection.execute(LOCK, {"name": ":".join(map(str, ("callweave", *name)))})
 
 
 def _once(engine: Engine, work: Callable[[Connection], T]) -> T:

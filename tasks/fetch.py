@@ -134,6 +134,6 @@ class WindowReader:
         progress = self._sink.progress
         progress.head_ids, progress.tail_ids = reading.head, reading.tail
         ending = scan.finish(progress, reading.ids, reading.following, verdict, reason)
-        if ending.proven_since is None or self.desk.ledger.source.filtered:
+        if ending.proven_since is None:
             return Finished(done=True, opened_more=ending.opened_more)
         return Finished(done=True, missing=missing_from_scan(self.desk, self.claim.span, scan.id, ending.proven_since))

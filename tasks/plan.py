@@ -5,23 +5,20 @@ Planning alone takes a lock, for the length of one short transaction.
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from uuid import uuid4
 
-from sqlalchemy import ColumnElement, Connection, Engine, and_, func, insert, select, text, update
+from sqlalchemy import ColumnElement, Connection, Engine, and_, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from models.paging import Paging
 from models.tables import SyncStream, Window
 from models.vocabulary import Origin, Verdict, WindowState
 from models.window import Reading, Span, cut, needed, settled, without
-from tasks.database import database_errors, in_transaction
+from tasks.database import database_errors, in_transaction, lock
 from tasks.ledger import Source, now_there
-from tasks.scan import next_part
+from tasks.scan import forget, new_scan
 
 EXHAUSTIVE_EVERY = timedelta(hours=20)
 """Scans that may stop early rest on an order that a whole scan confirms about once a day."""
-
-PLANNING_LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,22 +86,15 @@ class Planner:
                     return
                 exhaustive = spans[0].since < now - self.lookback
                 span = asked if exhaustive else Span(spans[0].since, asked.until)
-            given_up = {"state": WindowState.SPLIT, "reason": "given up for a newer scan"}
-            connection.execute(update(Window).where(alike).values(**given_up))
+            self._give_up(connection, alike)
             self._replace_unproven(connection, [span] if span else None)
-            scan = {
-                "scan_id": uuid4().hex,
-                "position": paging.start,
-                "end_position": next_part(paging, paging.start),
-                "exhaustive": exhaustive,
-                "doubted": self._is_doubted(connection),
-            }
-            connection.execute(insert(Window), [self.source.row(origin, span) | scan])
+            kind = {"exhaustive": exhaustive, "doubted": self._is_doubted(connection)}
+            connection.execute(insert(Window), [self.source.row(origin, span) | new_scan(paging, paging.start) | kind])
 
         in_transaction(self.engine, work)
 
     def _lock(self, connection: Connection) -> datetime:
-        connection.execute(PLANNING_LOCK, {"name": "callweave:" + ":".join(map(str, self.source.columns.values()))})
+        lock(connection, *self.source.columns.values())
         now: datetime = connection.execute(select(now_there)).scalar_one()
         return now
 
@@ -135,6 +125,12 @@ class Planner:
     def _open_spans(self, connection: Connection) -> list[Span]:
         query = select(Window.since, Window.until).where(self.source.matches, Window.state == "open")
         return [Span(since, until) for since, until in connection.execute(query) if since and until]
+
+    def _give_up(self, connection: Connection, alike: ColumnElement[bool]) -> None:
+        given_up = {"state": WindowState.SPLIT, "reason": "given up for a newer scan"}
+        ended = update(Window).where(alike).values(**given_up).returning(Window.scan_id)
+        for scan_id in filter(None, connection.execute(ended).scalars()):
+            forget(connection, scan_id)
 
     def _replace_unproven(self, connection: Connection, spans: list[Span] | None) -> None:
         """Windows that were read and not proven make way for those that read the same again."""

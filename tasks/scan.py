@@ -12,18 +12,7 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 from uuid import uuid4
 
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    and_,
-    delete,
-    func,
-    insert,
-    literal,
-    select,
-    text,
-    update,
-)
+from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, literal, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from models.errors import ContractBroken
@@ -33,14 +22,13 @@ from models.tables import Sighting, Window
 from models.upsert import texts
 from models.vocabulary import Verdict, WindowState
 from models.window import PAGES_BEFORE_HALVING
-from tasks.database import in_transaction
+from tasks.database import in_transaction, lock
 from tasks.ledger import Claim, Ledger, Progress
 
 MOST_DRIFTS = 3
 """How often a stretch of a moving list is read again before its scan is left unproven."""
 MOST_AHEAD = 8
 """Parts that are open at once: a list without an end is not followed further."""
-SCAN_LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
 
 
 class Ending(NamedTuple):
@@ -48,7 +36,7 @@ class Ending(NamedTuple):
 
     opened_more: bool
     proven_since: datetime | None = None
-    """When the scan began, where this part was its last and all of it is proven."""
+    """When the scan began, where this part was its last and all of the list is proven: what it saw is kept for once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +56,7 @@ class Scan:
         """Opens the part that begins at `position` while this one is read; tells whether it did."""
 
         def work(connection: Connection) -> bool:
-            self._lock(connection)
+            lock(connection, self.id)
             return self._waiting(connection) < MOST_AHEAD and self._open(connection, position)
 
         return in_transaction(self.ledger.engine, work)
@@ -79,23 +67,23 @@ class Scan:
         """Closes the part and opens the next; judges the scan where no other part is open. Raises `ClaimLost`."""
 
         def work(connection: Connection) -> Ending:
-            self._lock(connection)
+            lock(connection, self.id)
             self.ledger.finish(connection, self.claim, progress, verdict, reason)
             fresh = self._remember(connection, ids)
             if following is not None:
                 self._go_on(connection, following, fresh)
             if self._waiting(connection):
                 return Ending(opened_more=following is not None)
-            return self._judge(connection)
+            ending = self._judge(connection)
+            if not ending.opened_more and ending.proven_since is None:
+                forget(connection, self.id)
+            return ending
 
         return in_transaction(self.ledger.engine, work)
 
     def _waiting(self, connection: Connection) -> int:
         """How many parts are not finished."""
         return connection.execute(select(func.count()).where(self._parts, Window.state == "open")).scalar_one()
-
-    def _lock(self, connection: Connection) -> None:
-        connection.execute(SCAN_LOCK, {"name": f"callweave:{self.id}"})
 
     def _remember(self, connection: Connection, ids: set[str]) -> int:
         """Notes what was seen; returns how much of it the scan had not seen before."""
@@ -114,21 +102,14 @@ class Scan:
         same = select(Window.id).where(self._parts, Window.position == position, Window.drifts == drifts)
         if connection.execute(same).first() is not None:
             return False
+        part = {"scan_id": self.id, "position": position, "drifts": drifts, "doubted": self.claim.doubted}
         end = end or next_part(self.paging, position)
-        connection.execute(insert(Window), [self._row(self.id, position, end) | {"drifts": drifts}])
+        connection.execute(insert(Window), [self._row | part | {"end_position": end}])
         return True
 
-    def _row(self, scan_id: str, position: Position, end: Position | None) -> dict[str, Any]:
-        claim = self.claim
-        part = {"scan_id": scan_id, "position": position, "end_position": end}
-        return (
-            self.ledger.source.row(claim.origin, claim.span)
-            | part
-            | {
-                "exhaustive": claim.exhaustive,
-                "doubted": claim.doubted,
-            }
-        )
+    @property
+    def _row(self) -> dict[str, Any]:
+        return self.ledger.source.row(self.claim.origin, self.claim.span) | {"exhaustive": self.claim.exhaustive}
 
     def _judge(self, connection: Connection) -> Ending:
         parts = self._sorted(connection.execute(select(Window.__table__).where(self._parts)).all())
@@ -140,7 +121,8 @@ class Scan:
         elif self._has_lied(parts):
             return self._begin_doubting(connection, parts)
         unproven = select(func.count()).where(self._parts, Window.verdict != Verdict.PROVEN)
-        is_proven = self.claim.exhaustive and not connection.execute(unproven).scalar_one()
+        tells_all = self.claim.exhaustive and not self.ledger.source.filtered
+        is_proven = tells_all and not connection.execute(unproven).scalar_one()
         return Ending(opened_more=False, proven_since=min(part.started_at for part in parts) if is_proven else None)
 
     def _sorted(self, parts: Iterable[Any]) -> list[Any]:
@@ -178,13 +160,17 @@ class Scan:
         again = "the records that came are not as many as the provider counted: read again"
         self._rule(connection, state=WindowState.SPLIT, verdict=Verdict.DRIFTED, reason=again, moved=_totals(parts) > 1)
         forget(connection, self.id)
-        first = parts[0]
-        row = self._row(uuid4().hex, first.position, first.end_position) | {"doubted": True}
-        connection.execute(insert(Window), [row])
+        anew = new_scan(self.paging, parts[0].position) | {"doubted": True}
+        connection.execute(insert(Window), [self._row | anew])
         return Ending(opened_more=True)
 
     def _rule(self, connection: Connection, **values: Any) -> None:
         connection.execute(update(Window).where(self._parts).values(**values))
+
+
+def new_scan(paging: Paging, position: Position) -> dict[str, Any]:
+    """What makes a window the first part of a scan that begins at `position`."""
+    return {"scan_id": uuid4().hex, "position": position, "end_position": next_part(paging, position)}
 
 
 def next_part(paging: Paging, position: Position) -> Position | None:

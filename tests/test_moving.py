@@ -66,6 +66,7 @@ def assert_equal(sandbox: Sandbox, office: Office, provider: str, stream: Stream
 def assert_proven(office: Office, run: StreamRun) -> None:
     assert (run.line.error, run.line.state) == (None, "completed")
     assert office.rows(NOT_PROVEN) == []
+    assert office.rows("SELECT FROM scan_sighting") == []
 
 
 @ways
