@@ -147,7 +147,8 @@ def _sandbox(commands: Commands) -> None:
     sub.add_argument("--port", type=int, default=0, help="0, the default, takes a free one")
     sub.add_argument("--calls", type=int, default=5000, help="call records, about, over the three providers")
     sub.add_argument("--seed", type=int, default=1)
-    sub.add_argument("--fault", dest="faults", nargs="+", action="extend", default=[], metavar="NAME")
+    faults = "what is to go wrong; `--fault help` tells what can"
+    sub.add_argument("--fault", dest="faults", nargs="+", action="extend", default=[], metavar="NAME", help=faults)
 
 
 def _range(sub: argparse.ArgumentParser, *, required: bool) -> None:

@@ -1,9 +1,8 @@
-"""The sandbox as a program of its own."""
+"""The sandbox, served until it is stopped."""
 
 import signal
 import sys
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from threading import Event
 
 from sandbox.faults import FAULTS
@@ -34,20 +33,4 @@ def _summary(sandbox: Sandbox) -> str:
 
 
 def describe_faults() -> str:
-    return "faults:\n" + "\n".join(f"  {name:<17} {description}" for name, description in FAULTS.items())
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    parser = ArgumentParser(
-        prog="sandbox",
-        description="Three fake telephony providers over HTTP.",
-        epilog=describe_faults(),
-        formatter_class=RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--port", type=int, default=0, help="0, the default, takes a free one")
-    parser.add_argument("--calls", type=int, default=5000, help="call records, about, over the three providers")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument(
-        "--fault", dest="faults", nargs="+", action="extend", default=[], choices=FAULTS, metavar="NAME"
-    )
-    return serve(**vars(parser.parse_args(arguments)))
+    return "\n".join(f"  {name:<17} {description}" for name, description in FAULTS.items())

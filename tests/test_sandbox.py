@@ -584,7 +584,7 @@ def test_backstage(sandbox: Sandbox, client: Client) -> None:
 
 def test_program() -> None:
     """The program prints first what points Callweave at it, serves, and ends with 0 on SIGTERM."""
-    command = [sys.executable, "-m", "sandbox", "--calls", "100", "--fault", "errors", "odd"]
+    command = [sys.executable, "-m", "flows", "sandbox", "--calls", "100", "--fault", "errors", "odd"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as program:
         assert program.stdout
         assert program.stderr
