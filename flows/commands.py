@@ -1,6 +1,5 @@
 """What the commands do. Flows are imported only once Prefect's settings stand in the environment."""
 
-import json
 import sys
 from argparse import Namespace
 from functools import partial
@@ -10,7 +9,7 @@ from flows import terminal
 from flows.here import connected, run_all, running_stack
 from models.errors import UsageError
 from models.vocabulary import RunState, StreamName
-from tasks.database import engine_for
+from tasks.database import one_engine
 from tasks.estimate import estimate
 from tasks.home import database
 from tasks.line import Line
@@ -109,7 +108,7 @@ def _report(lines: list[Line], *, as_json: bool) -> int:
     if as_json:
         seconds = max(line.ended for line in lines) - min(line.began for line in lines)
         document = {"state": state, "seconds": round(seconds, 3), "runs": [line.receipt for line in lines]}
-        sys.stdout.write(json.dumps(document) + "\n")
+        terminal.show_json(document)
     else:
         terminal.show(lines)
     return 0 if state is RunState.COMPLETED else 1
@@ -150,18 +149,18 @@ def migrate(_options: Namespace) -> int:
 
 def person(options: Namespace) -> int:
     """`person undo MERGE`, the only action there is."""
-    with database(Settings()) as url:
-        persons = undo_merge(engine_for(url, pool_size=1), options.merge)
+    with database(Settings()) as url, one_engine(url) as engine:
+        persons = undo_merge(engine, options.merge)
     sys.stdout.write(f"Apart again, for good: persons {', '.join(map(str, persons))}\n")
     return 0
 
 
 def sandbox(options: Namespace) -> int:
-    from sandbox.cli import serve
+    from sandbox.cli import describe_faults, serve
     from sandbox.faults import FAULTS
 
     if unknown := [name for name in options.faults if name not in FAULTS]:
-        raise UsageError(f"There is no fault {unknown[0]!r}; known are {', '.join(FAULTS)}.")
+        raise UsageError(f"There is no fault {unknown[0]!r}. There are:\n{describe_faults()}")
     return serve(port=options.port, calls=options.calls, seed=options.seed, faults=options.faults)
 
 
@@ -173,7 +172,7 @@ def _estimate(settings: Settings, name: str, request: Request, options: Namespac
             counts = estimate(StreamRun(opened, account.provider.stream(StreamName.CALLS), request, None))
     minutes = round(counts["requests"] / account.requests_per_second / 60, 1)
     if options.json:
-        sys.stdout.write(json.dumps(counts | {"minutes": minutes}) + "\n")
+        terminal.show_json(counts | {"minutes": minutes})
     else:
         sys.stdout.write(
             f"{counts['windows']:,} windows, about {counts['requests']:,} requests, "

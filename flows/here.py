@@ -9,12 +9,10 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from flows import terminal
-from models.errors import UsageError
 from models.vocabulary import StreamName
 from tasks.embedded import client_environ, stack
-from tasks.home import database
+from tasks.home import database, refuse_behind
 from tasks.line import Line
-from tasks.migrate import is_behind
 from tasks.run import Request
 from tasks.settings import Account, Settings
 
@@ -25,9 +23,8 @@ PATIENCE = 5.0
 @contextmanager
 def running_stack(settings: Settings) -> Iterator[str]:
     """Postgres and Prefect's server; everything after this finds them through the environment."""
-    own = settings.general.database_url
-    if own and is_behind(own):
-        raise UsageError("The database of DATABASE_URL is behind this version: run `callweave migrate`.")
+    if own := settings.general.database_url:
+        refuse_behind(own)
     with stack(settings.home, own, settings.general.prefect_api_url) as servers:
         os.environ.update(client_environ(servers, settings.home))
         # Our own sentences go to stderr; Prefect's stay in its UI.

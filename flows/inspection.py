@@ -1,6 +1,5 @@
 """The commands that only look: `status` and `check`."""
 
-import json
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Iterator
@@ -15,7 +14,7 @@ from flows.here import connected
 from models.errors import CallweaveError, UsageError
 from models.provider import Stream
 from tasks.client import Client, Tally
-from tasks.database import database_errors, engine_for
+from tasks.database import database_errors, one_engine
 from tasks.home import database
 from tasks.intake import open_page
 from tasks.lookup import GIVEN_UP_AFTER
@@ -48,7 +47,7 @@ def status(options: Namespace) -> int:
         clocks = calibrations(url)
     if options.json:
         document = {"streams": streams, "holes": holes, "never_final": given_up, "calibrations": clocks}
-        sys.stdout.write(json.dumps(document, default=_plain) + "\n")
+        terminal.show_json(document)
         return 0
     if not streams:
         sys.stdout.write("Nothing was synced yet: try `callweave sync all`.\n")
@@ -68,12 +67,8 @@ def status(options: Namespace) -> int:
 
 
 def _rows(url: str, query: Any) -> list[dict[str, Any]]:
-    engine = engine_for(url, pool_size=1)
-    try:
-        with database_errors(), engine.connect() as connection:
-            return [dict(row) for row in connection.execute(query).mappings()]
-    finally:
-        engine.dispose()
+    with one_engine(url) as engine, database_errors(), engine.connect() as connection:
+        return [dict(row) for row in connection.execute(query).mappings()]
 
 
 def _status_row(row: dict[str, Any]) -> list[str]:
@@ -94,12 +89,6 @@ def _given_up_row(row: dict[str, Any]) -> list[str]:
 
 def _short(moment: datetime | None) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%SZ") if moment else "-"
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, datetime):
-        return value.isoformat()
-    return str(value)
 
 
 class Finding(NamedTuple):

@@ -1,10 +1,8 @@
 """The commands about real calls: `reconcile`, `explain`, `judge`."""
 
-import json
 import sys
 import time
 from argparse import Namespace
-from datetime import datetime
 from typing import Any
 
 from flows import terminal
@@ -25,7 +23,7 @@ def reconcile(options: Namespace) -> int:
     with running_stack(settings) as url:
         document = reconciled(url, request)
     if options.json:
-        sys.stdout.write(json.dumps(document, default=_plain) + "\n")
+        terminal.show_json(document)
     else:
         show(document)
     return 0
@@ -59,39 +57,17 @@ def show(document: dict[str, Any]) -> None:
     counts = ("records", "changed", "formed", "dissolved")
     told = ", ".join(f"{name} {document[name]:,}" for name in counts)
     sys.stdout.write(f"Reconciled in {document['seconds']:.1f} s: {told}.\n")
-    _table("Matched", document["pairs"])
+    terminal.show_table("Matched", document["pairs"])
     show_calibrations(document["calibrations"])
-    _table("Not matched", document["unmatched"])
+    terminal.show_table("Not matched", document["unmatched"])
 
 
 def show_calibrations(calibrations: list[dict[str, Any]]) -> None:
     from tasks.matching.reporting import brief, zone_faults
 
-    _table("Clocks", brief(calibrations))
+    terminal.show_table("Clocks", brief(calibrations))
     for fault in zone_faults(calibrations):
         sys.stdout.write(fault + "\n")
-
-
-def _table(title: str, rows: list[dict[str, Any]]) -> None:
-    if rows:
-        sys.stdout.write(f"\n{title}:\n")
-        terminal.show_rows(
-            [name.replace("_", " ") for name in rows[0]], [[_cell(row[name]) for name in row] for row in rows]
-        )
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return "-"
-    if isinstance(value, datetime):
-        return f"{value:%Y-%m-%d %H:%M:%S}"
-    if isinstance(value, float):
-        return f"{value:.1f}"
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
-
-
-def _plain(value: Any) -> str:
-    return value.isoformat() if isinstance(value, datetime) else str(value)
 
 
 def explain(options: Namespace) -> int:
@@ -102,14 +78,18 @@ def explain(options: Namespace) -> int:
     if found.record["unified_call_id"] is None:
         sys.stdout.write("This record has not been reconciled yet: run `callweave reconcile`.\n")
         return 0
-    _table(f"Real call {found.record['unified_call_id']}, {len(found.members)} record(s)", _masked(found.members))
-    _table("Why, in nats (what speaks for one call; below nought against it)", [_reasons(row) for row in found.pairs])
+    terminal.show_table(
+        f"Real call {found.record['unified_call_id']}, {len(found.members)} record(s)", _masked(found.members)
+    )
+    terminal.show_table(
+        "Why, in nats (what speaks for one call; below nought against it)", [_reasons(row) for row in found.pairs]
+    )
     if found.unmatched:
         sys.stdout.write(
             f"\nNo other account holds it: {found.unmatched['reason']} {found.unmatched['detail'] or ''}\n"
         )
-    _table("It might also be one call with", _masked(found.rivals))
-    _table("What happened", found.log)
+    terminal.show_table("It might also be one call with", _masked(found.rivals))
+    terminal.show_table("What happened", found.log)
     return 0
 
 

@@ -11,6 +11,7 @@ from prefect.runtime import flow_run
 from prefect.states import Completed
 from prefect.task_runners import ThreadPoolTaskRunner
 
+from flows import terminal
 from flows.drain import hidden
 from models.matching.records import Ints
 from models.matching.report import picture
@@ -75,16 +76,8 @@ def _table(rows: list[dict[str, Any]]) -> str:
     if not rows:
         return "None."
     headings = list(rows[0])
-    lines = [headings, ["---"] * len(headings), *([_cell(row[name]) for name in headings] for row in rows)]
+    lines = [headings, ["---"] * len(headings), *([terminal.cell(value) for value in row.values()] for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, datetime):
-        return f"{value:%F %H:%M}"
-    return (
-        "" if value is None else f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
-    )
 
 
 runner: Any = ThreadPoolTaskRunner(max_workers=min(MOST_WORKERS, workers()))

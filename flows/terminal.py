@@ -1,9 +1,12 @@
 """What people see in a terminal: a bar per stream while it works, a small table at the end."""
 
+import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from threading import Lock
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
@@ -79,6 +82,35 @@ def show_rows(headings: list[str], rows: list[list[str]]) -> None:
     for row in rows:
         table.add_row(*row)
     console().print(table)
+
+
+def show_table(title: str, rows: list[dict[str, Any]]) -> None:
+    """The rows under their own names, where there are any."""
+    if rows:
+        sys.stdout.write(f"\n{title}:\n")
+        show_rows(
+            [name.replace("_", " ") for name in rows[0]], [[cell(value) for value in row.values()] for row in rows]
+        )
+
+
+def cell(value: Any) -> str:
+    """A value as people read it."""
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M:%S}"
+    if isinstance(value, float):
+        return f"{value:.1f}"
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    return "-" if value is None else str(value)
+
+
+def show_json(document: Any) -> None:
+    """One document, its times in ISO 8601."""
+    sys.stdout.write(json.dumps(document, default=_plain) + "\n")
+
+
+def _plain(value: Any) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)
 
 
 def console() -> Console:

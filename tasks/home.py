@@ -13,8 +13,7 @@ from tasks.settings import Settings
 def database(settings: Settings) -> Iterator[str]:
     """A libpq URL that is up to date. Raises `UsageError` on a database of the user's own that is behind."""
     if url := settings.general.database_url:
-        if is_behind(url):
-            raise UsageError("The database of DATABASE_URL is behind this version: run `callweave migrate`.")
+        refuse_behind(url)
         yield url
         return
     with postgres(settings.home) as embedded:
@@ -22,3 +21,9 @@ def database(settings: Settings) -> Iterator[str]:
         if is_behind(url):
             upgrade(url)
         yield url
+
+
+def refuse_behind(database_url: str) -> None:
+    """A database of the user's own is migrated when they say so."""
+    if is_behind(database_url):
+        raise UsageError("The database of DATABASE_URL is behind this version: run `callweave migrate`.")

@@ -151,7 +151,7 @@ def _reached(edge: Records, outside: Records, knowledge: Knowledge) -> Bools:
 
 
 def _neighbours(connection: psycopg.Connection[Any], ids: Ints, knowledge: Knowledge) -> Ints:
-    _want(connection, ids)
+    want(connection, ids)
     rows = connection.execute(NEIGHBOURS, {"reach": knowledge.reach}).fetchall()
     asked = set(ids.tolist())
     judged = [{left: right, right: left}[one] for left, right, _ in knowledge.verdicts for one in asked & {left, right}]
@@ -159,11 +159,12 @@ def _neighbours(connection: psycopg.Connection[Any], ids: Ints, knowledge: Knowl
 
 
 def _by_id(connection: psycopg.Connection[Any], ids: Ints, knowledge: Knowledge) -> Records:
-    _want(connection, ids)
+    want(connection, ids)
     return numbered(copy_out(connection, BY_ID, knowledge.names))
 
 
-def _want(connection: psycopg.Connection[Any], ids: Ints) -> None:
+def want(connection: psycopg.Connection[Any], ids: Ints) -> None:
+    """Makes the table of ids that some statements are about hold these."""
     connection.execute(WANTED)
     connection.execute("TRUNCATE wanted")
     copy_in(connection, "wanted", [("id", ids.astype(np.int64))])

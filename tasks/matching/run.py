@@ -11,10 +11,10 @@ import psycopg
 
 from models.errors import DatabaseUnavailable
 from models.matching.records import Ints
-from models.matching.statements import CHANGED, CLEAR, VERDICTS, WANTED
+from models.matching.statements import CHANGED, CLEAR, VERDICTS
 from tasks.database import connect
 from tasks.matching.calibrating import Adopted, accounts_of, calibrate, versions
-from tasks.matching.reading import EPOCH, Knowledge, Piece
+from tasks.matching.reading import EPOCH, Knowledge, Piece, want
 from tasks.matching.writing import Written, reconcile_piece
 
 LOCK = 5_050_505
@@ -173,10 +173,7 @@ def _ranges(connection: psycopg.Connection[Any], since: datetime, until: datetim
 
 
 def _chunks(connection: psycopg.Connection[Any], touched: Ints) -> list[Piece]:
-    connection.execute(WANTED)
-    with connection.cursor() as cursor, cursor.copy("COPY wanted FROM STDIN") as copy:
-        for id_ in touched.tolist():
-            copy.write_row([id_])
+    want(connection, touched)
     rows = connection.execute(TOUCHED).fetchall()
     parts = [rows[i : i + TOUCHED_PIECE] for i in range(0, len(rows), TOUCHED_PIECE)]
     return [Piece(part[0][1], part[-1][1], np.array([id_ for id_, _ in part], np.int64)) for part in parts]
