@@ -7,6 +7,7 @@ carriers spell on a telephone keypad.
 import re
 from collections.abc import Callable
 from functools import cache, lru_cache
+from typing import NamedTuple
 
 import phonenumbers
 from phonenumbers import COUNTRY_CODE_TO_REGION_CODE as REGIONS
@@ -75,21 +76,48 @@ def stands_as_it_is(written: str) -> bool:
     """
     if not PLAIN.fullmatch(written):
         return False
-    code = next((code for length in (1, 2, 3) if (code := int(written[1 : 1 + length])) in REGIONS), None)
-    if code is None:
-        return False
-    national, (lengths, trunk) = written[1 + len(str(code)) :], _plan(code)
-    return len(national) in lengths and not (trunk and trunk.match(national))
+    code, national = _split(written)
+    plan = _plan(code)
+    return len(national) in plan.lengths and not (plan.trunk and plan.trunk.match(national))
+
+
+def _split(written: str) -> tuple[int, str]:
+    """Country code, 0 where there is none such, and the rest."""
+    code = next((code for length in (1, 2, 3) if (code := int(written[1 : 1 + length])) in REGIONS), 0)
+    return code, written[1 + len(str(code)) :]
+
+
+class Plan(NamedTuple):
+    """How the numbers of a country are made, as far as it answers at once what libphonenumber is asked most."""
+
+    lengths: frozenset[int] = frozenset()
+    """The possible ones."""
+    trunk: re.Pattern[str] | None = None
+    """What they do not begin with."""
+    lines: tuple[re.Pattern[str], ...] = ()
+    """Fixed lines and mobiles of the country that gives its code to a plan."""
 
 
 @cache
-def _plan(code: int) -> tuple[frozenset[int], re.Pattern[str] | None]:
-    """The possible lengths of a country's numbers, and what they do not begin with."""
-    metadata = PhoneMetadata.metadata_for_region_or_calling_code(code, REGIONS[code][0])
+def _plan(code: int) -> Plan:
+    metadata = PhoneMetadata.metadata_for_region_or_calling_code(code, REGIONS[code][0]) if code else None
     if metadata is None or metadata.general_desc is None:
-        return frozenset(), None
+        return Plan()
     trunk = metadata.national_prefix_for_parsing
-    return frozenset(metadata.general_desc.possible_length), re.compile(trunk) if trunk else None
+    kinds = [] if metadata.leading_digits else [metadata.mobile, metadata.fixed_line]
+    patterns = [kind.national_number_pattern for kind in kinds if kind]
+    return Plan(
+        frozenset(metadata.general_desc.possible_length),
+        re.compile(trunk) if trunk else None,
+        tuple(map(re.compile, filter(None, patterns))),
+    )
+
+
+def is_line(written: str) -> bool:
+    """Whether this E.164 number is a fixed line or a mobile, which is the least that makes it valid."""
+    code, national = _split(written)
+    plan = _plan(code)
+    return len(national) in plan.lengths and any(pattern.fullmatch(national) for pattern in plan.lines)
 
 
 def _is_bare(raw: str) -> bool:
@@ -98,8 +126,15 @@ def _is_bare(raw: str) -> bool:
 
 def _bare(digits: str, region: str | None, assume_international: bool) -> str | None:
     """Digits without a plus: first as an international number, of the record's own country unless told otherwise."""
-    own = region and digits.startswith(str(phonenumbers.country_code_for_region(region)))
-    return _if_valid(_parse("+" + digits, None)) if own or assume_international else None
+    if not assume_international and not (region and digits.startswith(_country_code(region))):
+        return None
+    written = "+" + digits
+    return written if stands_as_it_is(written) and is_line(written) else _if_valid(_parse(written, None))
+
+
+@cache
+def _country_code(region: str) -> str:
+    return str(phonenumbers.country_code_for_region(region))
 
 
 def _parse(text: str, region: str | None) -> PhoneNumber | None:
@@ -114,7 +149,8 @@ def _if_possible(number: PhoneNumber | None) -> str | None:
 
 
 def _if_valid(number: PhoneNumber | None) -> str | None:
-    return _format(number) if number and _is(phonenumbers.is_valid_number, number) else None
+    written = _format(number) if number else None
+    return written if number and written and (is_line(written) or _is(phonenumbers.is_valid_number, number)) else None
 
 
 def _is(accepted: Callable[[PhoneNumber], bool], number: PhoneNumber) -> bool:

@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from phonenumbers import PhoneNumber, PhoneNumberFormat, PhoneNumberType
 
-from models.phone import HIDDEN_NUMBERS, HIDDEN_WORDS, e164, is_hidden, stands_as_it_is
+from models.phone import HIDDEN_NUMBERS, HIDDEN_WORDS, e164, is_hidden, is_line, stands_as_it_is
 from tests.builders import bird_call, bird_client, bird_party, call_of
 
 E164 = re.compile(r"\+[1-9]\d{3,16}")
@@ -223,11 +223,16 @@ def asked_libphonenumber(written: str) -> str | None:
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164) if possible else None
 
 
+def assert_short_ways_agree(written: str) -> None:
+    if stands_as_it_is(written):
+        assert asked_libphonenumber(written) == written
+        assert not is_line(written) or phonenumbers.is_valid_number(phonenumbers.parse(written, None))
+
+
 @given(st.from_regex(r"\+[1-9][0-9]{6,14}", fullmatch=True))
 def test_short_way(written: str) -> None:
     """Digits that are taken as they stand are those that libphonenumber leaves as they are."""
-    if stands_as_it_is(written):
-        assert asked_libphonenumber(written) == written
+    assert_short_ways_agree(written)
 
 
 @pytest.mark.parametrize("region", sorted(phonenumbers.SUPPORTED_REGIONS))
@@ -238,6 +243,4 @@ def test_short_way_by_region(region: str) -> None:
         example = phonenumbers.example_number_for_type(region, kind)
         digits = phonenumbers.national_significant_number(example) if example else "0"
         for national in (digits, "0" + digits, "1" + digits, "8" + digits, digits[:-1], digits + "0", digits[1:]):
-            written = f"+{code}{national}"
-            if stands_as_it_is(written):
-                assert asked_libphonenumber(written) == written
+            assert_short_ways_agree(f"+{code}{national}")
