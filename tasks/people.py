@@ -39,6 +39,10 @@ PENDING = {
 }
 """What changed after a place in the order of change. Of numbers by themselves only those of lines written in two
 ways: every other is a person of its own until a contact tells more."""
+WRITTEN_TWICE = """
+    SELECT p.id FROM phone p
+    WHERE p.id = ANY (%s) AND EXISTS (SELECT FROM phone o WHERE o.e164 = ANY (number_variants(p.e164)) AND o.id <> p.id)
+"""
 PROGRESS = "SELECT changed_at::text, id FROM person_progress WHERE entity = %s"
 OPEN_SINCE = """
     SELECT least(min(xact_start), clock_timestamp() - interval '5 seconds') FROM pg_stat_activity
@@ -129,7 +133,7 @@ def _catch_up(entity: str, cursor: Cursor, place: Place | None) -> Place | None:
         touched, left = take_in(cursor, ids)
         settle(cursor, touched, _own(cursor), left=left)
     else:
-        settle(cursor, ids, _own(cursor))
+        settle(cursor, [id_ for (id_,) in cursor.execute(WRITTEN_TWICE, [ids])], _own(cursor))
     cursor.execute(ADVANCE, [entity, *reached, open_since])
     return reached if len(rows) == CHUNK else None
 
