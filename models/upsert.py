@@ -47,7 +47,6 @@ class Target:
         self.stage = _stage(table, self.staged_columns)
         self.create_stage = CreateTable(self.stage, if_not_exists=True)
         self.empty_stage = delete(self.stage)
-        self.copy = f"COPY {self.stage.name} ({', '.join(self.staged_columns)}) FROM STDIN"
         self.merge = _merge(table, self.stage, self.staged_columns)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Engine
 
@@ -13,11 +13,13 @@ from models.paging import Guard, Page, Position
 from models.provider import Listing, Params, Stream
 from models.rows import CallRow, Rejected
 from models.window import EDGE, Span
+from tasks.beside import prepare
 from tasks.client import Client, Tally
 from tasks.database import database_errors
 from tasks.ledger import Ledger
 from tasks.line import Line
-from tasks.load import Arrival, Counts, Known, Loaded, Reader, SetAside, known_records, load, resolve, set_aside
+from tasks.load import Counts, Known, Loaded, known_records, load, resolve, set_aside
+from tasks.reader import Arrival, Reader, SetAside
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,10 +61,19 @@ class Batch:
     known: dict[str, Known] = field(default_factory=dict)
     readable: set[str] = field(default_factory=set)
 
+    def take(self, one: Loaded, *, is_first: bool) -> None:
+        """A record to be loaded, and whether this window reads it for the first time."""
+        self.loaded.append(one)
+        self.readable.add(one.arrival.external_id)
+        if is_first:
+            self.undecided.add(one.arrival.external_id)
+        else:
+            self.duplicate += 1
+
     def write(self, connection: Connection, desk: Desk) -> Counts:
         """Loads and sets aside, in the caller's transaction; returns the completed counts."""
         stream, key = desk.stream.name, desk.key
-        written, refused = load(connection, stream, key, self.loaded)
+        written, refused = load(connection, stream, self.loaded, self.known)
         set_aside(connection, stream, key, [*self.rejected, *refused])
         resolve(connection, stream, key, sorted(self.readable - {one.external_id for one in refused}))
         return self._settled(written, refused)
@@ -80,8 +91,16 @@ class Batch:
         )
 
     def _newly_deleted(self) -> set[str]:
-        told = {one.arrival.external_id for one in self.loaded if one.row.deleted_at is not None}
+        told = {one.arrival.external_id for one in self.loaded if one.prepared.is_deleted}
         return {id_ for id_ in told if id_ not in self.known or not self.known[id_].is_deleted}
+
+
+class News(NamedTuple):
+    """A record that has to be read."""
+
+    arrival: Arrival
+    is_first: bool
+    """Not so where this window has read another version of it."""
 
 
 @dataclass(slots=True)
@@ -99,9 +118,8 @@ class Intake:
         whole = [one for one in arrivals if isinstance(one, Arrival)]
         batch = Batch(known=self._known([one.external_id for one in whole]))
         batch.rejected += [one for one in arrivals if isinstance(one, SetAside)]
-        for arrival in whole:
-            if self._is_asked_for(arrival):
-                self._sort(arrival, batch)
+        news = [one for arrival in whole if self._is_asked_for(arrival) and (one := self._news(arrival, batch))]
+        self._read(news, batch)
         return batch
 
     def _known(self, ids: list[str]) -> dict[str, Known]:
@@ -111,7 +129,8 @@ class Intake:
         with database_errors(), self.desk.engine.connect() as connection:
             return known_records(connection, self.desk.stream.name, self.desk.key, new)
 
-    def _sort(self, arrival: Arrival, batch: Batch) -> None:
+    def _news(self, arrival: Arrival, batch: Batch) -> News | None:
+        """What has to be read of it; counts it where that is nothing."""
         earlier, stored = self.seen.get(arrival.external_id), batch.known.get(arrival.external_id)
         known, other = _told_before(stored, by_id=arrival.by_id)
         self.seen[arrival.external_id] = arrival.digest
@@ -121,26 +140,26 @@ class Intake:
             batch.unchanged += 1
             batch.readable.add(arrival.external_id)
         else:
-            self._read(arrival._replace(other_digest=other), batch, is_first=earlier is None)
+            return News(arrival if other is None else arrival._replace(other_digest=other), is_first=earlier is None)
+        return None
 
-    def _read(self, arrival: Arrival, batch: Batch, *, is_first: bool) -> None:
-        try:
-            row = self.desk.reader.row(self._with_details(arrival))
-        except Rejected as reason:
-            batch.rejected.append(arrival.refused(str(reason)))
-            return
-        batch.loaded.append(Loaded(arrival, row))
-        batch.readable.add(arrival.external_id)
-        if is_first:
-            batch.undecided.add(arrival.external_id)
-        else:
-            batch.duplicate += 1
+    def _read(self, news: list[News], batch: Batch) -> None:
+        arrivals = [self._with_details(one.arrival) for one in news]
+        for one, arrival, prepared in zip(news, arrivals, prepare(self.desk.reader, arrivals), strict=True):
+            if isinstance(prepared, str):
+                batch.rejected.append(arrival.refused(prepared))
+            else:
+                batch.take(Loaded(arrival, prepared), is_first=one.is_first)
 
     def _with_details(self, arrival: Arrival) -> Arrival:
         details = self.desk.stream.details
         if details is None:
             return arrival
-        path = details.path(self.desk.client.account.credentials, self.desk.reader.parse(arrival.text))
+        try:
+            fields = self.desk.reader.parse(arrival.text)
+        except Rejected:
+            return arrival
+        path = details.path(self.desk.client.account.credentials, fields)
         if path is None:
             return arrival
         try:

@@ -14,7 +14,8 @@ from models.window import Span
 from tasks.client import Answer, Tally
 from tasks.database import database_errors, in_transaction
 from tasks.intake import Desk, Intake, identified
-from tasks.load import Arrival, Counts, register
+from tasks.load import Counts, register
+from tasks.reader import Arrival
 
 GIVEN_UP_AFTER = timedelta(days=7)
 MOST_AT_ONCE = 200

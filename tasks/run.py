@@ -31,9 +31,10 @@ from tasks.fetch import WindowReader
 from tasks.intake import Desk
 from tasks.ledger import ClaimLost, Ledger, Source
 from tasks.line import Line
-from tasks.load import Reader
+from tasks.load import TARGETS
 from tasks.lookup import forget_settled, look_again_later, look_up, not_final
 from tasks.plan import Planner
+from tasks.reader import Reader
 from tasks.settings import Account, Settings
 from tasks.silence import unusual_silence
 from tasks.vanish import Brake, bury
@@ -131,7 +132,8 @@ class StreamRun:
     def _desks(self, runtime: Runtime, filters: Params) -> Iterator[Desk]:
         account, holder = runtime.account, f"{self._flow_run_id or 'run'}:{uuid4().hex[:8]}"
         scope = account.scope(self.stream) + "".join(f";{name}={filters[name]}" for name in sorted(filters))
-        reader = Reader(self.stream, account.region)
+        target = TARGETS[self.stream.name]
+        reader = Reader(self.stream, **account.key, region=account.region, columns=target.staged_columns)
         for listing in self.stream.listings(account.credentials):
             source = Source(
                 **account.key, stream=self.stream.name, scope=scope, listing=listing.scope, filtered=bool(filters)

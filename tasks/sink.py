@@ -9,7 +9,8 @@ from tasks.client import Tally
 from tasks.database import in_transaction
 from tasks.intake import Desk, Intake
 from tasks.ledger import Claim, Progress
-from tasks.load import Arrival, Counts, SetAside, register
+from tasks.load import Counts, register
+from tasks.reader import Arrival, SetAside
 
 BATCH = 2_000
 BATCH_SECONDS = 5.0

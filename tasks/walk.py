@@ -18,7 +18,7 @@ from models.rows import Rejected
 from models.window import NARROWEST, PAGES_BEFORE_HALVING, Span, equal_parts
 from tasks.intake import Desk, identified, open_page
 from tasks.ledger import Claim
-from tasks.load import Arrival
+from tasks.reader import Arrival
 from tasks.sink import Sink
 
 BARREN_PAGES = 5

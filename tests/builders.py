@@ -123,9 +123,9 @@ def row_of(
     provider: str, stream: StreamName, payload: Any, region: str | None = None, details: Sequence[Any] = ()
 ) -> Row:
     """What the provider makes of a payload. Raises `Rejected`."""
-    from tasks.load import Arrival, Reader  # noqa: PLC0415 - beside its only use
+    from tasks.reader import Arrival, Reader  # noqa: PLC0415 - beside its only use
 
-    reader = Reader(PROVIDERS[provider].stream(stream), region)
+    reader = Reader(PROVIDERS[provider].stream(stream), provider, "account", region, ())
     text = payload if isinstance(payload, str) else encoded(payload)
     return reader.row(Arrival("", text, b"", NOON, details=details))
 
