@@ -95,6 +95,7 @@ def main() -> None:
     # Ctrl-C is for those who ask; this process ends with them.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     gc.freeze()
+    gc.set_threshold(20_000, 50, 100)
     decoder, encoder = msgspec.msgpack.Decoder(Job), msgspec.msgpack.Encoder()
     while True:
         try:
