@@ -1,20 +1,30 @@
-"""What a run leaves in the Prefect UI: a progress artifact while it works, a table of its counts at the end."""
+"""What a run leaves in the Prefect UI: progress, its counts at the end, the status page of the provider."""
 
 import time
 from typing import cast
 from uuid import UUID
 
-from prefect.artifacts import create_progress_artifact, create_table_artifact, update_progress_artifact
+from prefect import get_run_logger
+from prefect.artifacts import (
+    create_markdown_artifact,
+    create_progress_artifact,
+    create_table_artifact,
+    update_progress_artifact,
+)
+from sqlalchemy import Engine
 
+from flows.statuspage import page
+from models.errors import DatabaseUnavailable
 from models.provider import Provider
+from tasks.health import Health, health
 from tasks.run import StreamRun
 
 SECONDS_BETWEEN_MOVES = 5.0
 
 
 class Artifacts:
-    def __init__(self, provider: Provider, runs: list[StreamRun]) -> None:
-        self._provider, self._runs = provider, runs
+    def __init__(self, provider: Provider, runs: list[StreamRun], engine: Engine) -> None:
+        self._provider, self._runs, self._engine = provider, runs, engine
         self._progress: UUID | None = None
         self._moved_at = time.monotonic()
 
@@ -33,6 +43,17 @@ class Artifacts:
             key=f"{self._provider.name}-sync",
             table=[run.line.receipt for run in self._runs],
             description=f"What the latest run of {self._provider.title} did, per stream",
+        )
+        try:
+            self._show_health(health(self._engine, self._provider.name))
+        except DatabaseUnavailable as error:
+            get_run_logger().error("The status page could not be written: %s", error)
+
+    def _show_health(self, found: Health) -> None:
+        create_markdown_artifact(
+            key=f"{self._provider.name}-status",
+            markdown=page(self._provider.title, found),
+            description=f"How {self._provider.title} stands, and its last 30 days",
         )
 
     def _show(self, percent: float) -> None:

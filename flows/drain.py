@@ -1,5 +1,6 @@
 """Works through the windows of a run: one Prefect task per window, as many at once as the task runner has threads."""
 
+import logging
 import time
 from collections.abc import Callable
 from functools import partial
@@ -20,6 +21,9 @@ from tasks.run import StreamRun
 T = TypeVar("T")
 
 HEARTBEAT_SECONDS = 5.0
+
+# A line for each window that went well would bury those of the run.
+logging.getLogger("prefect.task_runs").setLevel(logging.WARNING)
 
 
 def worth_retrying(_task: Any, _task_run: TaskRun, state: State[Any]) -> bool:

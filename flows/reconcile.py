@@ -1,6 +1,5 @@
 """The reconciliation as a Prefect flow: calibrate, decide in pieces, tell people."""
 
-from datetime import datetime
 from typing import Any
 
 from prefect import flow, get_run_logger, task
@@ -11,8 +10,9 @@ from prefect.runtime import flow_run
 from prefect.states import Completed
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from flows import terminal
 from flows.drain import hidden
+from flows.forms import Moment
+from flows.markdown import table
 from models.matching.records import Ints
 from models.matching.report import picture
 from tasks.home import database
@@ -56,10 +56,10 @@ def markdown(told: Report, written: Written) -> str:
     sections = [
         _counted(written),
         f"Measured precision: {told.precision.told}.",
-        "## Matched share\n" + _table(told.pairs),
-        "## Calibrations\n" + _table(brief(told.calibrations)),
+        "## Matched share\n" + table(told.pairs),
+        "## Calibrations\n" + table(brief(told.calibrations)),
         *zone_faults(told.calibrations),
-        "## Unmatched, by reason\n" + _table(told.reasons),
+        "## Unmatched, by reason\n" + table(told.reasons),
         f"## Start gaps of matched calls\n![Start gaps before and after calibration]({picture(*told.gaps)})",
     ]
     return "\n\n".join(sections)
@@ -72,25 +72,17 @@ def _counted(written: Written) -> str:
     )
 
 
-def _table(rows: list[dict[str, Any]]) -> str:
-    if not rows:
-        return "None."
-    headings = list(rows[0])
-    lines = [headings, ["---"] * len(headings), *([terminal.cell(value) for value in row.values()] for row in rows)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
 runner: Any = ThreadPoolTaskRunner(max_workers=min(MOST_WORKERS, workers()))
 
 
 @flow(name="reconcile", description=DESCRIPTION, task_runner=runner)
-def reconcile(since: datetime | None = None, until: datetime | None = None, full: bool = False) -> State[Any]:
+def reconcile(since: Moment = None, until: Moment = None, full: bool = False) -> State[Any]:
     """Recognises the same call in several accounts.
 
     Args:
-        since: Decide calls that began at or after this; by default what has changed since the last run.
-        until: Decide calls that began before this.
-        full: Learn the calibrations anew and decide every call again.
+        since: Decide calls that began at this moment or later. Not set: whatever has changed since the last run.
+        until: Decide calls that began before this moment. Not set: up to now.
+        full: Learn the clocks anew and decide every call again.
     """
     with database(Settings()) as url:
         run = Reconciliation(url, Ask(since=since, until=until, full=full), flow_run.id)

@@ -16,6 +16,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from flows.alerts import alert, message
 from flows.artifacts import Artifacts
 from flows.drain import Drain
+from flows.forms import BACKFILL, SYNC, Moment, NotSet
 from models.errors import CallweaveError, DatabaseUnavailable
 from models.provider import Provider
 from models.vocabulary import RunState, StreamName
@@ -24,26 +25,6 @@ from tasks.people import link_people
 from tasks.providers import PROVIDERS
 from tasks.run import Request, StreamRun, runtime
 from tasks.settings import Settings, workers
-
-FORM = """
-
-Args:
-    streams: What to sync.
-    since: Calls that began at or after this; by default what is not covered yet.
-    until: Calls that began before this; by default one minute ago.
-    full: Read everything of the range again, also what is covered already.
-    call_ids: Read just these calls, by their ids at the provider.
-    filters: The provider's own filters; what they find says nothing of the rest.
-    allow_deletes: Carry out deletes that the brake would hold back.
-"""
-BACKFILL_FORM = """
-
-Args:
-    provider: Whose calls.
-    since: The first moment to fetch.
-    until: The first moment to leave out.
-    filters: The provider's own filters, by name.
-"""
 
 ProviderName = StrEnum("ProviderName", list(PROVIDERS))  # type: ignore[misc]  # the registry decides
 
@@ -57,7 +38,7 @@ def sync(provider: Provider, request: Request) -> State[Any]:
         opened = stack.enter_context(runtime(settings, account, url, bulk=request.backfill))
         runs = [StreamRun(opened, stream, request, flow_run.id) for stream in account.streams(request.streams)]
         people = partial(link_people, opened.engine, full=request.full and StreamName.CONTACTS in request.streams)
-        _work(runs, Artifacts(provider, runs), people)
+        _work(runs, Artifacts(provider, runs, opened.engine), people)
     return _conclude(settings, provider, runs)
 
 
@@ -81,6 +62,8 @@ def _work(runs: list[StreamRun], artifacts: Artifacts, link: Callable[[], None])
 
 def _conclude(settings: Settings, provider: Provider, runs: list[StreamRun]) -> State[Any]:
     lines = [run.line for run in runs]
+    for line in lines:
+        get_run_logger().info(line.told)
     state = RunState.of([line.state for line in lines])
     if state is RunState.COMPLETED:
         warnings = "".join(f"; {line.stream}: {line.warning}" for line in lines if line.warning)
@@ -96,8 +79,8 @@ def make_sync(provider: Provider) -> Flow[..., State[Any]]:
 
     def flow_function(  # noqa: PLR0913, PLR0917 - the form's fields, by contract
         streams: list[StreamName] = list(StreamName),  # noqa: B006 - Prefect shows it as the form's default
-        since: datetime | None = None,
-        until: datetime | None = None,
+        since: Moment = None,
+        until: Moment = None,
         full: bool = False,
         call_ids: list[str] = [],  # noqa: B006
         filters: Any = None,
@@ -115,9 +98,9 @@ def make_sync(provider: Provider) -> Flow[..., State[Any]]:
         )
         return sync(provider, request)
 
-    flow_function.__annotations__["filters"] = provider.filters | None
+    flow_function.__annotations__["filters"] = provider.filters | NotSet
     description = f"Calls and contacts of {provider.title} into Postgres."
-    return _named(flow_function, f"sync-{provider.name}", description, FORM)
+    return _named(flow_function, f"sync-{provider.name}", description, SYNC)
 
 
 def _named(function: Any, name: str, description: str, form: str) -> Flow[..., State[Any]]:
@@ -135,7 +118,7 @@ sync_skipcall = make_sync(PROVIDERS["skipcall"])
 
 
 def _backfill(
-    provider: ProviderName, since: datetime, until: datetime, filters: dict[str, Any] | None = None
+    provider: ProviderName, since: datetime, until: datetime, filters: dict[str, Any] | NotSet = None
 ) -> State[Any]:
     request = Request(streams=(StreamName.CALLS,), since=since, until=until, filters=filters or {}, backfill=True)
     return sync(PROVIDERS[provider], request)
@@ -145,5 +128,5 @@ backfill = _named(
     _backfill,
     "backfill",
     "An explicit range of one provider's calls; goes on where an earlier one was stopped.",
-    BACKFILL_FORM,
+    BACKFILL,
 )

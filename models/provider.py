@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 import httpx
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 from models.paging import Paging
 from models.rows import Row
@@ -17,6 +17,20 @@ from models.vocabulary import StreamName
 def segment(value: str) -> str:
     """`value` as one segment of a path, whatever it holds."""
     return quote(value, safe="")
+
+
+def _shown(schema: dict[str, Any]) -> None:
+    """In a form, a filter left empty is one not used: no choice between a value and None. Named as the vendor does."""
+    for place, (name, shown) in enumerate(schema["properties"].items()):
+        shown.pop("default")
+        kind = next(kind for kind in shown.pop("anyOf") if kind.get("type") != "null")
+        shown.update(kind, title=name, position=place)
+
+
+class ListFilters(BaseModel):
+    """The documented filters of a list: each is optional, others are refused."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra=_shown)
 
 
 Params = dict[str, Any]
@@ -75,7 +89,7 @@ class Stream:
     payload: Any
     """A `TypedDict` of the fields that are used."""
     to_row: Mapper
-    filters: type[BaseModel]
+    filters: type[ListFilters]
     time_filter: TimeFilter | None = None
     """None: the list cannot be bounded, and is read from its top."""
     sorted_by: Callable[[Any], datetime | None] | None = None
@@ -94,7 +108,7 @@ class Provider:
     requests_per_second: float
     lookback: timedelta
     streams: tuple[Stream, ...]
-    filters: type[BaseModel]
+    filters: type[ListFilters]
     """The documented filters of all streams together, for the form of the flow."""
     secret_words: str
     """What the credentials are called when they are refused, e.g. "client id or secret"."""

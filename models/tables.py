@@ -156,7 +156,7 @@ class Call(RecordColumns, Base):
     __tablename__ = "call"
     __table_args__ = (
         UniqueConstraint("provider", "account", "external_id"),
-        Index("ix_call_started_at", "started_at"),
+        Index("ix_call_started_at_provider", "started_at", "provider"),
         Index("ix_call_remote_e164_started_at", "remote_e164", "started_at"),
         Index("ix_call_not_final", "provider", "account", "started_at", postgresql_where=text("NOT is_final")),
         Index("ix_call_changed_at", "changed_at"),

@@ -90,6 +90,17 @@ class Line:
             self.listener(self)
 
     @property
+    def told(self) -> str:
+        """The line as a sentence."""
+        counts = self.counts
+        return (
+            f"{self.stream} {self.state}: {counts.fetched:,} records in {self.windows + self.windows_failed:,} windows "
+            f"and {self.requests:,} requests; {counts.inserted:,} inserted, {counts.updated:,} updated, "
+            f"{counts.unchanged:,} unchanged, {counts.duplicate:,} duplicate, {counts.rejected:,} rejected, "
+            f"{counts.deleted:,} deleted"
+        )
+
+    @property
     def receipt(self) -> dict[str, Any]:
         """The line as the contract spells it."""
         counts = self.counts

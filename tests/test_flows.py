@@ -177,11 +177,13 @@ def test_partial_run_keeps_the_rest(runs: dict[str, Ran]) -> None:
 
 
 def test_artifacts(runs: dict[str, Ran]) -> None:
-    """A run leaves a table with the counts of each stream, and its progress at the end."""
+    """A run leaves a table with the counts of each stream, its progress at the end, and the provider's status page."""
     ran = runs["completed"]
     by_type = {one["type"]: one for one in ran.prefect.artifacts()}
 
-    assert by_type.keys() == {"table", "progress"}
+    assert by_type.keys() == {"table", "progress", "markdown"}
+    assert by_type["markdown"]["key"] == "sakari-status"
+    assert "are complete up to" in by_type["markdown"]["data"]
     assert by_type["progress"]["data"] == 100
     rows = json.loads(by_type["table"]["data"])
     assert [row["stream"] for row in rows] == ["calls", "contacts"]

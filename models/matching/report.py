@@ -1,10 +1,10 @@
 """What a reconciliation tells people: the picture of start gaps, precision by verdicts."""
 
-from base64 import b64encode
 from math import sqrt
 
 import numpy as np
 
+from models.chart import uri
 from models.matching.records import Floats
 
 WIDTH, HEIGHT = 720, 150
@@ -17,11 +17,7 @@ def picture(before: Floats, after: Floats) -> str:
     """An SVG as a data URI: histograms of start gaps around their median, before and after calibration."""
     rows = [("before calibration", before, "#b0b7c3"), ("after calibration", after, "#2f6fde")]
     body = "".join(_histogram(name, gaps, colour, top * HEIGHT) for top, (name, gaps, colour) in enumerate(rows))
-    svg = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{2 * HEIGHT}" font-family="sans-serif" '
-        f'font-size="11"><rect width="100%" height="100%" fill="white"/>{body}</svg>'
-    )
-    return "data:image/svg+xml;base64," + b64encode(svg.encode()).decode()
+    return uri(WIDTH, 2 * HEIGHT, body)
 
 
 def _histogram(name: str, gaps: Floats, colour: str, top: int) -> str:

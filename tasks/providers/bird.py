@@ -17,7 +17,7 @@ from typing import Annotated, Any, Required
 from uuid import UUID
 
 import httpx
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, TypeAdapter
+from pydantic import BaseModel, BeforeValidator, Field, SecretStr, TypeAdapter
 from typing_extensions import TypedDict
 
 from models.paging import CursorPaging
@@ -39,7 +39,7 @@ from models.payload import (
     word,
 )
 from models.phone import e164
-from models.provider import Details, Listing, Lookup, Provider, Stream, TimeFilter, segment
+from models.provider import Details, ListFilters, Listing, Lookup, Provider, Stream, TimeFilter, segment
 from models.rows import CallRow, ContactRow
 from models.vocabulary import Direction, Outcome, StreamName
 
@@ -254,9 +254,7 @@ def _listed(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
-class CallFilters(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class CallFilters(ListFilters):
     status: CallStatus | None = Field(None, description="Status of the call")
     type: CallType | None = Field(None, description="Kind of the call")
     direction: CallDirection | None = Field(None, description="Direction as Bird logs it")
@@ -267,13 +265,11 @@ class CallFilters(BaseModel):
     tag: Annotated[list[str] | None, BeforeValidator(_listed)] = Field(None, description="Tags")
 
 
-class ContactFilters(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class ContactFilters(ListFilters):
     reverse: bool | None = Field(None, description="The list from its other end")
 
 
-class Filters(CallFilters, ContactFilters):
+class Filters(ContactFilters, CallFilters):
     """Bird's documented filters; each belongs to calls or to contacts."""
 
 

@@ -18,7 +18,7 @@ from enum import StrEnum
 from typing import Any, Required
 
 import httpx
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, TypeAdapter, ValidationError
+from pydantic import BaseModel, Field, SecretStr, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
 from models.errors import ContractBroken, CredentialsRejected, ProviderError, ProviderUnavailable, error_for_status
@@ -41,7 +41,7 @@ from models.payload import (
     word,
 )
 from models.phone import e164
-from models.provider import Listing, Lookup, Provider, Stream, TimeFilter, segment
+from models.provider import ListFilters, Listing, Lookup, Provider, Stream, TimeFilter, segment
 from models.rows import CallRow, ContactRow
 from models.vocabulary import Direction, Outcome, StreamName
 
@@ -294,9 +294,7 @@ class CallStatus(StrEnum):
     TRANSFERRING = "transferring"
 
 
-class CallFilters(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class CallFilters(ListFilters):
     conversationId: str | None = Field(None, description="Id of the conversation")
     phonenumberId: str | None = Field(None, description="Id of the Sakari number")
     contactId: str | None = Field(None, description="Id of the contact")
@@ -306,9 +304,7 @@ class CallFilters(BaseModel):
     status: CallStatus | None = Field(None, description="Status of the call")
 
 
-class ContactFilters(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class ContactFilters(ListFilters):
     firstName: str | None = Field(None, description="First name or part of it")
     lastName: str | None = Field(None, description="Last name or part of it")
     mobile: str | None = Field(None, description="Mobile number or part of it")
@@ -316,7 +312,7 @@ class ContactFilters(BaseModel):
     tags: str | None = Field(None, description="Tags")
 
 
-class Filters(CallFilters, ContactFilters):
+class Filters(ContactFilters, CallFilters):
     """Sakari's documented filters; each belongs to calls or to contacts."""
 
 

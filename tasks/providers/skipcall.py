@@ -15,7 +15,7 @@ from datetime import timedelta
 from typing import Any, Required
 
 import httpx
-from pydantic import BaseModel, ConfigDict, SecretStr
+from pydantic import BaseModel, SecretStr
 from typing_extensions import TypedDict
 
 from models.paging import PagePaging
@@ -35,7 +35,7 @@ from models.payload import (
     word,
 )
 from models.phone import e164
-from models.provider import Listing, Lookup, Provider, Stream, segment
+from models.provider import ListFilters, Listing, Lookup, Provider, Stream, segment
 from models.rows import CallRow, ContactRow
 from models.vocabulary import Direction, Outcome, StreamName
 
@@ -168,10 +168,8 @@ def to_contact(contact: Contact, region: str | None, _details: list[Any]) -> Con
     )
 
 
-class Filters(BaseModel):
+class Filters(ListFilters):
     """Skipcall documents none besides the workspaces, which SKIPCALL_WORKSPACE_IDS sets."""
-
-    model_config = ConfigDict(extra="forbid")
 
 
 def listing(credentials: Credentials, path: str) -> list[Listing]:
