@@ -75,7 +75,7 @@ def _demo(commands: Commands) -> None:
 
 
 def _up(commands: Commands) -> None:
-    _add(commands, "showcase", "up", "the stack left running: Prefect UI, schedules, a worker; Ctrl-C stops it")
+    _add(commands, "up", "up", "the stack left running: Prefect UI, schedules, a worker; Ctrl-C stops it")
 
 
 def _migrate(commands: Commands) -> None:

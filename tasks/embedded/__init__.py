@@ -13,8 +13,13 @@ What is kept under `home` (`CALLWEAVE_HOME`):
     gate.lock        locked by whoever starts or stops something
 """
 
+from pathlib import Path
+
 from tasks.embedded.cluster import EmbeddedPostgres
 from tasks.embedded.errors import StackError
 from tasks.embedded.stack import Stack, client_environ, postgres, stack
 
-__all__ = ["EmbeddedPostgres", "Stack", "StackError", "client_environ", "postgres", "stack"]
+LEASH = str(Path(__file__).with_name("leash.py"))
+"""The script that runs a command for as long as its starter lives."""
+
+__all__ = ["LEASH", "EmbeddedPostgres", "Stack", "StackError", "client_environ", "postgres", "stack"]

@@ -45,8 +45,10 @@ class Daemon:
 
     def facts(self) -> dict[str, str]:
         """What the process, or its starter, wrote down about it; nothing when it does not run."""
-        if not self.running():
-            return {}
+        return self.last_facts() if self.running() else {}
+
+    def last_facts(self) -> dict[str, str]:
+        """The same, also of one that has ended."""
         pairs = (line.partition("=") for line in self.state.read_text().splitlines())
         return {name: value for name, _, value in pairs}
 

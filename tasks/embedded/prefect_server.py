@@ -9,6 +9,7 @@ from tasks.embedded.errors import StackError
 
 _SCRIPT = str(Path(__file__).with_name("serve.py"))
 _PATIENCE = 90
+_FIRST_PORT = "4200"
 
 
 class PrefectServer:
@@ -24,7 +25,12 @@ class PrefectServer:
         folder.mkdir(mode=0o700, exist_ok=True)
         environ = server_environ(self.home, database_url.replace("postgresql:", "postgresql+asyncpg:"))
         # -P: a folder named like one of Prefect's modules must not be imported in its place.
-        self.daemon.launch([sys.executable, "-P", _SCRIPT, database_url], {}, cwd=folder, env=environ)
+        command = [sys.executable, "-P", _SCRIPT, database_url, self._port()]
+        self.daemon.launch(command, {}, cwd=folder, env=environ)
+
+    def _port(self) -> str:
+        """The one before, if it is free: workers that are running know no other."""
+        return self.daemon.last_facts().get("port", _FIRST_PORT)
 
     def ready(self, database_url: str) -> str:
         """Its API's URL. A server found running that does not recover is replaced."""

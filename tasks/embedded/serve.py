@@ -1,7 +1,7 @@
-"""The process of Prefect's server: what `prefect server start` does, with a port of its own choice.
+"""The process of Prefect's server: what `prefect server start` does, with another port where its own is taken.
 
-Run as a script, with the libpq URL of its database. Imports nothing of ours, so that it runs wherever Callweave was
-installed from. Importing Prefect takes most of the time, Postgres may start meanwhile.
+Run as a script, with the libpq URL of its database and a port. Imports nothing of ours, so that it runs wherever
+Callweave was installed from. Importing Prefect takes most of the time, Postgres may start meanwhile.
 """
 
 import gc
@@ -15,14 +15,13 @@ from typing import Any
 import psycopg
 import uvicorn
 
-_PREFERRED_PORT = 4200
 # Holds the lock by which we are known, see daemon.py.
 _STATE = 3
 
 
 def main() -> None:
     os.set_inheritable(_STATE, False)
-    listener = _bind(_PREFERRED_PORT) or _bind(0)
+    listener = _bind(int(sys.argv[2])) or _bind(0)
     assert listener is not None
     app = _create_app(listener.getsockname()[1])
     _await_database(sys.argv[1])
