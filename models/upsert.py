@@ -23,7 +23,7 @@ from sqlalchemy import (
     tuple_,
 )
 from sqlalchemy import cast as cast_
-from sqlalchemy.dialects.postgresql import JSONB, Insert, distinct_on, insert
+from sqlalchemy.dialects.postgresql import JSONB, Insert, insert
 from sqlalchemy.schema import CreateTable
 from sqlalchemy.sql.dml import ReturningInsert
 from sqlalchemy.sql.elements import NamedColumn
@@ -57,7 +57,7 @@ def _stage(table: Table, names: list[str]) -> Table:
     )
 
 
-def _merge(table: Table, stage: Table, names: list[str]) -> ReturningInsert[str, bool]:
+def _merge(table: Table, stage: Table, names: list[str]) -> ReturningInsert[tuple[str, bool]]:
     """Returns the key of each row written, and whether it was new."""
     newest = _newest(stage)
     statement = insert(table).from_select(names, newest)
@@ -79,7 +79,7 @@ def _merge(table: Table, stage: Table, names: list[str]) -> ReturningInsert[str,
 def _newest(stage: Table) -> Select[tuple[object, ...]]:
     """Of a key staged twice the greatest version, in key order."""
     order = [stage.c[name] for name in KEY] + [stage.c[name].desc() for name in VERSION]
-    return select(stage).ext(distinct_on(*(stage.c[name] for name in KEY))).order_by(*order)
+    return select(stage).distinct(*(stage.c[name] for name in KEY)).order_by(*order)
 
 
 def texts(name: str) -> NamedColumn[str]:

@@ -92,7 +92,7 @@ def bury(desk: Desk, candidates: list[str], brake: Brake, *, allow: bool) -> Hel
     return None
 
 
-def _expected(desk: Desk, span: Span | None, began_at: datetime) -> Select[str]:
+def _expected(desk: Desk, span: Span | None, began_at: datetime) -> Select[tuple[str]]:
     """Ids of the records that a reading begun at `began_at` should hold."""
     table = TABLES[desk.stream.name]
     alive = and_(table.deleted_at.is_(None), table.vanished_at.is_(None), table.first_seen_at < began_at)
