@@ -1,0 +1,75 @@
+"""An installation survives what kills parts of it: nothing is left stuck, no schedule stays silent."""
+
+import signal
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from tasks.embedded import EmbeddedPostgres, Stack, stack
+from tasks.embedded.daemon import Daemon
+from tests.builders import Json
+from tests.installation import OVER, Installation, children, kill
+from tests.test_cli import days_ago, eventually
+
+TIME_PASSES = "UPDATE sync_window SET claimed_until = now() RETURNING id"
+SLOW = {"CALLWEAVE_WORKERS": "2", "SAKARI_REQUESTS_PER_SECOND": "6"}
+
+
+@pytest.fixture(scope="module")
+def servers(cluster: EmbeddedPostgres) -> Iterator[Stack]:
+    with stack(cluster.data.parent) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def installed(cluster: EmbeddedPostgres, servers: Stack) -> Iterator[Installation]:
+    with Installation(cluster, servers, calls=240) as installation:
+        installation.deploy()
+        yield installation
+
+
+def of_schedule(installation: Installation, deployment: Json) -> list[Json]:
+    """The runs that its schedule has started, and that have ended."""
+    query = {"deployment_id": {"any_": [deployment["id"]]}, "state": {"type": {"any_": list(OVER)}}}
+    return [one for one in installation.found("flow_runs", flow_runs=query) if one["auto_scheduled"]]
+
+
+def test_run_and_worker_killed_together(installed: Installation) -> None:
+    """The next run of a new worker reads what the killed one has left; nothing waits for a slot."""
+    backfill = {"provider": "sakari", "since": days_ago(80), "until": days_ago(1)}
+    with installed.worker(**SLOW) as worker:
+        lost = installed.start("backfill/manual", **backfill)
+        assert eventually(lambda: installed.reading(lost), 40)
+        kill(*children(worker.pid), worker.pid)
+        worker.wait()
+    done = {id_ for (id_,) in installed.rows("SELECT id FROM sync_window WHERE state = 'done'")}
+    installed.rows(TIME_PASSES)
+
+    with installed.worker():
+        again = installed.ended(installed.start("backfill/manual", **backfill))
+    assert again["state_name"] == "Completed", again["state"]
+    assert installed.rows("SELECT count(*) FROM sync_window WHERE state = 'open'") == [(0,)]
+    read_again = "SELECT id FROM sync_window WHERE attempts > 1 AND state = 'done'"
+    assert done.isdisjoint(id_ for (id_,) in installed.rows(read_again))
+    starts = installed.starts("sakari").values()
+    wanted = [one for one in starts if backfill["since"] <= one.isoformat() < backfill["until"]]
+    assert len(installed.held()) == len(wanted)
+
+
+def test_server_restarted_in_the_middle(installed: Installation, servers: Stack) -> None:
+    """A run under way ends, the same worker takes up what the schedule starts next."""
+    server = Daemon(installed.home, "prefect")
+    with installed.worker(**SLOW):
+        running = installed.start("sync-sakari/calls", since=days_ago(60), full=True)
+        assert eventually(lambda: installed.run_of(running)["state_type"] == "RUNNING", 40)
+        often = {"active": True, "schedule": {"interval": 5}}
+        deployment = installed.deployments()["sync-skipcall/calls"]
+        httpx.post(f"{installed.api}/deployments/{deployment['id']}/schedules", json=[often]).raise_for_status()
+        server.stop(signal.SIGKILL)
+        with stack(installed.home) as restarted:
+            assert restarted.prefect_api_url == servers.prefect_api_url
+        assert installed.ended(running)["state_name"] == "Completed"
+        ended = eventually(lambda: of_schedule(installed, deployment), 40)
+        httpx.patch(f"{installed.api}/deployments/{deployment['id']}", json={"paused": True}).raise_for_status()
+    assert {one["state_name"] for one in ended} == {"Completed"}
