@@ -20,8 +20,10 @@ from tasks.embedded import EmbeddedPostgres, Stack, stack
 from tasks.embedded.daemon import Daemon
 from tasks.providers import PROVIDERS
 from tests.builders import Json
+from tests.installation import children
 from tests.relay import Asked, Relay, Reply, reply
 from tests.test_cli import SECRETS, Branch, Done, Shell, days_ago, eventually
+from tests.test_embedded import alive
 
 HOUSE = Path(__file__).parents[1]
 NUMBER = "+33 6 12 34 56 78"
@@ -372,6 +374,31 @@ def test_up(cluster: EmbeddedPostgres) -> None:
         assert "Traceback" not in done.err
         assert not server.running()
         assert not Daemon(home, "postgres").running()
+
+
+@pytest.mark.faults
+def test_up_killed(cluster: EmbeddedPostgres) -> None:
+    """`kill -9` of `up` leaves no worker behind; the servers stay until the next command leaves."""
+    with (
+        Branch(cluster, cluster.data.parent) as branch,
+        tempfile.TemporaryDirectory(prefix="cw-", ignore_cleanup_errors=True) as folder,
+    ):
+        home = Path(folder) / "home"
+        process = branch.shell.start("up", CALLWEAVE_HOME=str(home), DATABASE_URL="")
+        worker = eventually(lambda: beside(process.pid), 90)
+        process.kill()
+        process.communicate()
+        assert worker
+        assert eventually(lambda: not any(alive(pid) for pid in worker))
+        with stack(home):
+            pass
+        assert not Daemon(home, "prefect").running()
+
+
+def beside(pid: int) -> list[int]:
+    """The worker that `up` has started, and what keeps it."""
+    kept = children(pid)
+    return [*kept, *(worker for one in kept for worker in children(one))] if kept else []
 
 
 def completed(api: str) -> list[str]:
