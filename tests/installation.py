@@ -44,7 +44,7 @@ class Installation(Branch):
         return done.stdout
 
     def deploy(self, file: Path = HOUSE / "prefect.yaml") -> None:
-        self.prefect("work-pool", "create", POOL, "--type", "process", "--overwrite")
+        httpx.post(f"{self.api}/work_pools/", json={"name": POOL, "type": "process"})
         self.prefect("deploy", "--all", "--prefect-file", str(file))
 
     @contextmanager

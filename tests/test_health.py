@@ -111,7 +111,7 @@ def test_span(minutes: int, told: str) -> None:
 
 
 def test_table() -> None:
-    """Numbers have separators, moments no seconds, and what is not known is empty."""
+    """Numbers have separators, and what is not known is a dash."""
     row = {"a": 1234, "b": datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), "c": None, "d": True}
 
-    assert table([row]).splitlines()[-1] == "| 1,234 | 2026-01-02 03:04 |  | True |"
+    assert table([row]).splitlines()[-1] == "| 1,234 | 2026-01-02 03:04:05 | - | True |"
