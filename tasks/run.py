@@ -37,7 +37,7 @@ from tasks.plan import Planner
 from tasks.reader import Reader
 from tasks.settings import Account, Settings
 from tasks.silence import unusual_silence
-from tasks.vanish import Brake, bury
+from tasks.vanish import Brake, Held, bury
 
 FAILURES_TO_STOP = 3
 """Windows that fail for a reason that passes by itself, before the rest is left to a later run."""
@@ -127,6 +127,8 @@ class StreamRun:
         self.line = Line.of(runtime.account.provider.name, runtime.account.name, stream.name)
         self.desks = list(self._desks(runtime, request.filters_of(stream)))
         self._brake = runtime.brake
+        self._error_kind: str | None = None
+        self._held: Held | None = None
         self._missing: dict[Desk, list[str]] = {desk: [] for desk in self.desks}
 
     def _desks(self, runtime: Runtime, filters: Params) -> Iterator[Desk]:
@@ -155,6 +157,7 @@ class StreamRun:
             stream=self.stream.name,
             state=RunState.RUNNING,
             filtered=self.is_partial_view,
+            backfill=self.request.backfill,
             flow_run_id=self._flow_run_id,
         )
         self._run_id = in_transaction(
@@ -174,7 +177,9 @@ class StreamRun:
             self.line.warning = self._silence()
         self.line.close()
         told = self.line.error or self.line.warning
-        self.heartbeat(state=self.line.state, error=told, finished_at=func.clock_timestamp())
+        held = self._held.columns if self._held else {}
+        ended = {"state": self.line.state, "error": told, "error_kind": self._error_kind}
+        self.heartbeat(**ended, **held, finished_at=func.clock_timestamp())
 
     def _silence(self) -> str | None:
         """A warning, where nothing came and something always did."""
@@ -266,6 +271,7 @@ class StreamRun:
             if candidates and (
                 held := bury(desk, sorted(set(candidates)), self._brake, allow=self.request.allow_deletes)
             ):
+                self._held = held
                 self.line.note(str(held))
 
     @property
@@ -289,6 +295,7 @@ class StreamRun:
     def failed(self, error: BaseException) -> None:
         """Notes a failure; what would fail everything else too stops the rest of the run."""
         self.line.window_failed(str(error) or type(error).__name__)
+        self._error_kind = self._error_kind or type(error).__name__
         self._failures += isinstance(error, TryAgain)
         if isinstance(error, STOPS_ALL) or self._failures >= FAILURES_TO_STOP:
             self.stop.set()

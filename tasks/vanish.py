@@ -12,11 +12,15 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Select,
+    Text,
     and_,
+    any_,
     func,
+    literal,
     select,
     update,
 )
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from models.errors import RecordNotFound
 from models.tables import Call, Contact, Sighting
@@ -49,6 +53,14 @@ class Held:
     gone: int
     missing: int
     limit: int
+    since: datetime | None = None
+    until: datetime | None = None
+    """When the first and the last of the missing calls began."""
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """As the receipt keeps it."""
+        return {"held_back": self.missing, "held_since": self.since, "held_until": self.until}
 
     def __str__(self) -> str:
         return (
@@ -86,7 +98,7 @@ def bury(desk: Desk, candidates: list[str], brake: Brake, *, allow: bool) -> Hel
         if (asked_at := _denied_at(desk, external_id)) is not None:
             gone.append((external_id, asked_at))
         if len(gone) > limit and not allow:
-            return Held(len(gone), len(candidates), limit)
+            return Held(len(gone), len(candidates), limit, *_extent(desk, candidates))
     buried = in_transaction(desk.engine, lambda connection: _mark(connection, desk, gone))
     desk.line.add(Counts(deleted=buried))
     return None
@@ -117,6 +129,16 @@ def _count_held(desk: Desk) -> int:
     query = select(func.count()).select_from(table)
     with database_errors(), desk.engine.connect() as connection:
         return connection.execute(query.where(_ours(desk), table.vanished_at.is_(None))).scalar_one()
+
+
+def _extent(desk: Desk, ids: list[str]) -> tuple[datetime | None, datetime | None]:
+    if desk.stream.name is not StreamName.CALLS:
+        return None, None
+    among = Call.external_id == any_(literal(ids, ARRAY(Text)))
+    query = select(func.min(Call.started_at), func.max(Call.started_at)).where(_ours(desk), among)
+    with database_errors(), desk.engine.connect() as connection:
+        since, until = connection.execute(query).one()
+        return since, until
 
 
 def _denied_at(desk: Desk, external_id: str) -> datetime | None:
