@@ -49,8 +49,8 @@ def _complain(problem: object, status: int) -> int:
 def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(prog="callweave", description="Every call, once.")
     commands = made.add_subparsers(required=True, metavar="COMMAND")
-    adders = (_demo, _up, _migrate, _check, _sync, _backfill, _reconcile, _status, _explain, _judge, _person, _sandbox)
-    for add in adders:
+    adders = (_demo, _up, _migrate, _check, _sync, _backfill, _reconcile, _status, _explain, _judge, _person)
+    for add in (*adders, _watchdog, _sandbox):
         add(commands)
     return made
 
@@ -138,6 +138,10 @@ def _person(commands: Commands) -> None:
     actions = sub.add_subparsers(dest="action", required=True, metavar="ACTION")
     undo = actions.add_parser("undo", help="give back the persons that a merge made one")
     undo.add_argument("merge", type=int, metavar="MERGE", help="its number, as v1.person.provenance tells it")
+
+
+def _watchdog(commands: Commands) -> None:
+    _add(commands, "watchdog", "run", "look for trouble now and tell people; what the flow does, from cron or by hand")
 
 
 def _sandbox(commands: Commands) -> None:

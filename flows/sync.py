@@ -13,7 +13,7 @@ from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from flows.alerts import alert, message
+from flows.alerts import after_a_run, message
 from flows.artifacts import Artifacts
 from flows.drain import Drain
 from flows.forms import BACKFILL, SYNC, Moment, NotSet
@@ -39,7 +39,9 @@ def sync(provider: Provider, request: Request) -> State[Any]:
         runs = [StreamRun(opened, stream, request, flow_run.id) for stream in account.streams(request.streams)]
         people = partial(link_people, opened.engine, full=request.full and StreamName.CONTACTS in request.streams)
         _work(runs, Artifacts(provider, runs, opened.engine), people)
-    return _conclude(settings, provider, runs)
+        if problem := after_a_run(settings, opened.engine, account.key):
+            get_run_logger().error(problem)
+    return _conclude(runs)
 
 
 def _work(runs: list[StreamRun], artifacts: Artifacts, link: Callable[[], None]) -> None:
@@ -60,7 +62,7 @@ def _work(runs: list[StreamRun], artifacts: Artifacts, link: Callable[[], None])
     artifacts.finish()
 
 
-def _conclude(settings: Settings, provider: Provider, runs: list[StreamRun]) -> State[Any]:
+def _conclude(runs: list[StreamRun]) -> State[Any]:
     lines = [run.line for run in runs]
     for line in lines:
         get_run_logger().info(line.told)
@@ -68,7 +70,6 @@ def _conclude(settings: Settings, provider: Provider, runs: list[StreamRun]) -> 
     if state is RunState.COMPLETED:
         warnings = "".join(f"; {line.stream}: {line.warning}" for line in lines if line.warning)
         return Completed(message=f"{sum(line.counts.fetched for line in lines):,} records read{warnings}")
-    alert(settings, f"Callweave: {provider.title} sync {state}", lines)
     if state is RunState.PARTIAL:
         return Completed(name="Partial", message=message(lines))
     return Failed(message=message(lines))

@@ -72,6 +72,7 @@ class _General(BaseModel):
     callweave_home: Path = Path(".callweave")
     callweave_workers: Annotated[int, Field(ge=1, le=64)] = 4
     callweave_alert_url: SecretStr | None = None
+    callweave_heartbeat_url: SecretStr | None = None
     callweave_delete_brake: Annotated[tuple[NonNegativeInt, Share], BeforeValidator(_pair)] = (100, 0.02)
 
 
@@ -124,6 +125,18 @@ class Settings:
     def uses_blocks(self) -> bool:
         """Whether a value stands in a Prefect Secret block, so that a Prefect server is needed to read it."""
         return any(text.startswith(BLOCK) for text in self._environ.values())
+
+    @property
+    def alert_url(self) -> str | None:
+        """An Apprise URL; a Prefect block is loaded. Raises `UsageError` where there is no such block."""
+        return self._secret("CALLWEAVE_ALERT_URL", self.general.callweave_alert_url)
+
+    @property
+    def heartbeat_url(self) -> str | None:
+        return self._secret("CALLWEAVE_HEARTBEAT_URL", self.general.callweave_heartbeat_url)
+
+    def _secret(self, variable: str, value: SecretStr | None) -> str | None:
+        return None if value is None else _block(variable, value.get_secret_value())
 
     @property
     def configured(self) -> list[str]:

@@ -7,10 +7,8 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 import httpx
 import pytest
@@ -19,6 +17,7 @@ import yaml  # type: ignore[import-untyped]  # Prefect brings it, without types
 from tasks.embedded import EmbeddedPostgres, Stack, stack
 from tasks.embedded.daemon import Daemon
 from tasks.providers import PROVIDERS
+from tests.alerts import Alerts
 from tests.builders import Json
 from tests.installation import children
 from tests.relay import Asked, Relay, Reply, reply
@@ -65,39 +64,6 @@ class Prefect:
 
     def logs(self) -> list[Json]:
         return self._found("logs", logs={"flow_run_id": {"any_": self._runs}})
-
-
-class Alerts:
-    """A real HTTP server that people's alerts are sent to."""
-
-    def __init__(self) -> None:
-        self.received: list[Json] = []
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self.url = f"json://127.0.0.1:{self._server.server_port}/hush-hook"
-        self._thread = Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-
-    def _handler(self) -> type[BaseHTTPRequestHandler]:
-        received = self.received
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                received.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
-                self.send_response(200)
-                self.end_headers()
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        return Handler
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
 
 
 class Ran(NamedTuple):
@@ -207,11 +173,13 @@ def test_one_task_run_per_window(runs: dict[str, Ran]) -> None:
 
 @pytest.mark.parametrize("name", ["partial", "failed"])
 def test_alert(runs: dict[str, Ran], name: str) -> None:
-    """A run that is not whole posts exactly one message, with what happened and no number or secret in it."""
-    (message,) = runs[name].alerts
+    """A run that is not whole posts one message at once, with its link and no number or secret in it."""
+    ran = runs[name]
+    (message,) = ran.alerts
 
-    assert message["title"] == f"Callweave: Sakari sync {name}"
-    assert "sakari calls" in message["message"]
+    assert message["title"] == "Callweave: Sakari: the sync fails"
+    assert message["message"].startswith("calls: Sakari answered 40")
+    assert f"/runs/flow-run/{ran.prefect.flow_run['id']}" in message["message"]
     runs[name].branch.shell.assert_discreet(json.dumps(message, ensure_ascii=False))
 
 
