@@ -50,7 +50,7 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(prog="callweave", description="Every call, once.")
     commands = made.add_subparsers(required=True, metavar="COMMAND")
     adders = (_demo, _up, _migrate, _check, _sync, _backfill, _reconcile, _status, _explain, _judge, _person)
-    for add in (*adders, _watchdog, _sandbox):
+    for add in (*adders, _watchdog, _automations, _sandbox):
         add(commands)
     return made
 
@@ -141,7 +141,16 @@ def _person(commands: Commands) -> None:
 
 
 def _watchdog(commands: Commands) -> None:
-    _add(commands, "watchdog", "run", "look for trouble now and tell people; what the flow does, from cron or by hand")
+    _add(
+        commands,
+        "watching",
+        "watchdog",
+        "look for trouble now and tell people; what the flow does, from cron or by hand",
+    )
+
+
+def _automations(commands: Commands) -> None:
+    _add(commands, "watching", "automations", "install what Prefect itself watches, e.g. that the watchdog runs")
 
 
 def _sandbox(commands: Commands) -> None:

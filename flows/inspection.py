@@ -12,10 +12,12 @@ from sqlalchemy import text
 from flows import terminal
 from flows.here import connected
 from models.errors import CallweaveError, UsageError
+from models.incidents import Incident
 from models.provider import Stream
 from tasks.client import Client, Tally
 from tasks.database import database_errors, one_engine
 from tasks.home import database
+from tasks.incidents import as_json, read_open
 from tasks.intake import open_page
 from tasks.lookup import GIVEN_UP_AFTER
 from tasks.providers import PROVIDERS
@@ -44,9 +46,10 @@ def status(options: Namespace) -> int:
     settings = Settings()
     with database(settings) as url:
         streams, holes, given_up = _rows(url, STATUS), _rows(url, REASONS), _rows(url, GIVEN_UP)
-        clocks = calibrations(url)
+        clocks, incidents = calibrations(url), read_open(url)
     if options.json:
         document = {"streams": streams, "holes": holes, "never_final": given_up, "calibrations": clocks}
+        document["incidents"] = [as_json(one) for one in incidents]
         terminal.show_json(document)
         return 0
     if not streams:
@@ -54,6 +57,7 @@ def status(options: Namespace) -> int:
         return 0
     headings = ["provider", "stream", "state", "complete from", "complete up to", "open", "rejected", "last error"]
     terminal.show_rows(headings, [_status_row(row) for row in streams])
+    show_incidents(incidents)
     if holes:
         sys.stdout.write("\nNot proven:\n")
         headings = ["provider", "stream", "windows", "from", "to", "reason"]
@@ -64,6 +68,13 @@ def status(options: Namespace) -> int:
         terminal.show_rows(headings, [_given_up_row(row) for row in given_up])
     show_calibrations(clocks)
     return 0
+
+
+def show_incidents(incidents: list[Incident]) -> None:
+    if incidents:
+        sys.stdout.write("\nOpen incidents (docs/operating.md tells what to do):\n")
+        rows = [[_short(one.since), one.cause, " ".join(filter(None, one.key[1:])), one.detail] for one in incidents]
+        terminal.show_rows(["since", "incident", "where", "what happened"], rows)
 
 
 def _rows(url: str, query: Any) -> list[dict[str, Any]]:

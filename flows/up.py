@@ -11,6 +11,7 @@ from flows.here import running_stack
 from flows.processes import beside, say
 from flows.showcase import DEMO_CALLS, sandbox_process, ui
 from models.errors import CallweaveError
+from tasks.automations import apply
 from tasks.embedded import stack
 from tasks.settings import Settings, environment
 
@@ -32,6 +33,7 @@ def up(_options: Namespace) -> int:
         os.environ["CALLWEAVE_HOME"] = str(settings.home)
         opened.enter_context(running_stack(settings))
         deploy()
+        apply(settings.alert_url)
         _run_all_once()
         say(f"Prefect's UI: {ui()}\nPostgres:     {os.environ['DATABASE_URL']}\nCtrl-C stops everything.")
         try:

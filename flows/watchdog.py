@@ -1,7 +1,5 @@
 """The watchdog: finds from the database what is wrong, whatever happened to the runs, and tells people once."""
 
-import sys
-from argparse import Namespace
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -17,7 +15,7 @@ from flows.alerts import UNDELIVERED, tell_people
 from models.errors import UsageError
 from models.findings import Deployed
 from tasks.channel import Channel, beat
-from tasks.database import engine_for
+from tasks.database import one_engine
 from tasks.home import database
 from tasks.incidents import read_open
 from tasks.schedules import deployments
@@ -61,11 +59,9 @@ def schedules() -> list[Deployed] | None:
 def watchdog() -> State[Any]:
     """Finds what is wrong from the database and the schedules, and tells people once."""
     settings = Settings()
-    with database(settings) as url:
-        engine = engine_for(url, pool_size=2)
+    with database(settings) as url, one_engine(url) as engine:
         problem = watch(settings, engine, schedules(), catching_up=_is_late())
-        incidents = read_open(engine)
-        engine.dispose()
+        incidents = read_open(url)
     if problem:
         return Failed(message=problem)
     if (heartbeat := settings.heartbeat_url) and (failure := beat(heartbeat)):
@@ -77,20 +73,3 @@ def _is_late() -> bool:
     """Whether this very run waited for a worker: then so did all others."""
     planned = flow_run.scheduled_start_time
     return planned is not None and datetime.now(UTC) - planned > START_WITHIN
-
-
-def run(_options: Namespace) -> int:
-    """`callweave watchdog`: the same from a shell or cron, without a worker."""
-    settings = Settings()
-    with database(settings) as url:
-        engine = engine_for(url, pool_size=2)
-        problem = watch(settings, engine, schedules() if settings.general.prefect_api_url else None)
-        for one in read_open(engine):
-            sys.stdout.write(f"{one.since:%Y-%m-%d %H:%M}Z {' '.join(filter(None, one.key))}: {one.detail}\n")
-        engine.dispose()
-    if problem:
-        sys.stderr.write(f"callweave: {problem}\n")
-        return 1
-    if heartbeat := settings.heartbeat_url:
-        beat(heartbeat)
-    return 0

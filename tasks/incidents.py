@@ -6,15 +6,13 @@ from datetime import timedelta
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, and_, func, insert, or_, select, text, update
+from sqlalchemy import ColumnElement, Connection, Engine, and_, func, insert, or_, select, update
 
 from models import tables
 from models.incidents import Cause, Change, Finding, Incident, Key, compare
-from tasks.database import database_errors, in_transaction
+from tasks.database import database_errors, in_transaction, lock, one_engine
 from tasks.gaps import consequence
 
-SETTLING_LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended('callweave:incidents', 0))")
-TELLING_LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended('callweave:telling', 0))")
 TOLD_WITHIN = timedelta(days=1)
 """What was over before it could be told, for longer than this, is not told any more."""
 
@@ -31,7 +29,7 @@ def settle(engine: Engine, causes: Iterable[Cause], find: Find, account: dict[st
     """
 
     def work(connection: Connection) -> Change:
-        connection.execute(SETTLING_LOCK)
+        lock(connection, "incidents")
         change = compare(find(connection), _open_keys(connection, causes, account))
         for finding in change.opened:
             connection.execute(insert(Row).values(**_columns(finding), consequence=consequence(connection, finding)))
@@ -67,10 +65,6 @@ def _changing(finding: Finding) -> dict[str, Any]:
     return {"times": finding.times, "detail": finding.detail, "flow_run_id": finding.flow_run_id}
 
 
-def open_incidents(connection: Connection) -> list[Incident]:
-    return _read(connection, Row.closed_at.is_(None))
-
-
 def _read(connection: Connection, condition: ColumnElement[bool]) -> list[Incident]:
     query = select(Row.__table__).where(condition).order_by(Row.opened_at, Row.id)
     rows = connection.execute(query).mappings()
@@ -90,7 +84,7 @@ def tell(engine: Engine, send: Send) -> bool:
 
 def _tell_next(connection: Connection, send: Send) -> bool | None:
     """None: nothing is left to tell."""
-    connection.execute(TELLING_LOCK)
+    lock(connection, "telling")
     recent = Row.closed_at > func.clock_timestamp() - TOLD_WITHIN
     # That nobody can be told is told once they can.
     opened = and_(Row.opening_sent_at.is_(None), Row.closed_at.is_(None), Row.cause != Cause.CHANNEL)
@@ -124,6 +118,6 @@ def as_json(incident: Incident) -> dict[str, Any]:
     return {name: value for name, value in asdict(incident).items() if name not in hidden}
 
 
-def read_open(engine: Engine) -> list[Incident]:
-    with database_errors(), engine.connect() as connection:
-        return open_incidents(connection)
+def read_open(database_url: str) -> list[Incident]:
+    with one_engine(database_url) as engine, database_errors(), engine.connect() as connection:
+        return _read(connection, Row.closed_at.is_(None))
