@@ -83,7 +83,7 @@ def _migrate(commands: Commands) -> None:
 
 
 def _check(commands: Commands) -> None:
-    sub = _add(commands, "inspection", "check", "try configuration, credentials and one small request per stream")
+    sub = _add(commands, "checking", "check", "try configuration, credentials and one small request per stream")
     sub.add_argument("providers", nargs="*", metavar="PROVIDER")
 
 

@@ -1,27 +1,18 @@
-"""The commands that only look: `status` and `check`."""
+"""The command that only looks: `status`."""
 
 import sys
 from argparse import Namespace
-from collections.abc import Callable, Iterator
-from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 from sqlalchemy import text
 
 from flows import terminal
-from flows.here import connected
-from models.errors import CallweaveError, UsageError
 from models.incidents import Incident
-from models.provider import Stream
-from tasks.client import Client, Tally
 from tasks.database import database_errors, one_engine
 from tasks.home import database
 from tasks.incidents import as_json, read_open
-from tasks.intake import open_page
 from tasks.lookup import GIVEN_UP_AFTER
-from tasks.providers import PROVIDERS
-from tasks.run import runtime
 from tasks.settings import Settings
 
 STATUS = text("SELECT * FROM v1.sync_status ORDER BY provider, account, stream")
@@ -100,57 +91,3 @@ def _given_up_row(row: dict[str, Any]) -> list[str]:
 
 def _short(moment: datetime | None) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%SZ") if moment else "-"
-
-
-class Finding(NamedTuple):
-    what: str
-    problem: str | None
-
-
-def check(options: Namespace) -> int:
-    """Exit status 1 where something is wrong with the world, 2 where it is the configuration."""
-    settings = Settings()
-    names = options.providers or settings.configured
-    if not names:
-        raise UsageError("No provider is configured: set its credentials, or try `callweave sandbox`.")
-    for name in names:
-        settings.account(name, with_secrets=False)
-    findings = list(_check_all(settings, names))
-    for finding in findings:
-        mark = "good" if finding.problem is None else "WRONG"
-        sys.stdout.write(f"{mark:<6} {finding.what}{'' if finding.problem is None else f': {finding.problem}'}\n")
-    for provider in PROVIDERS.values():
-        if provider.name not in settings.configured:
-            sys.stdout.write(f"-      {provider.title} is not configured\n")
-    return int(any(finding.problem for finding in findings))
-
-
-def _check_all(settings: Settings, names: list[str]) -> Iterator[Finding]:
-    try:
-        with connected(settings) as url:
-            yield Finding("database: reachable and at the newest migration", None)
-            for name in names:
-                account = settings.account(name)
-                with runtime(settings, account, url) as opened:
-                    for stream in account.provider.streams:
-                        yield _tried(f"{account.provider.title} {stream.name}", lambda: _ask(opened.client, stream))  # noqa: B023 - called at once
-    except UsageError:
-        raise
-    except CallweaveError as error:
-        yield Finding("database", str(error))
-
-
-def _tried(what: str, attempt: Callable[[], None]) -> Finding:
-    try:
-        attempt()
-    except CallweaveError as error:
-        return Finding(what, str(error))
-    return Finding(what, None)
-
-
-def _ask(client: Client, stream: Stream) -> None:
-    """One small page of each list, read as a sync would read it."""
-    paging: Any = replace(stream.paging, limit=1)  # type: ignore[type-var]  # each paging is a dataclass
-    for listing in stream.listings(client.account.credentials):
-        answer = client.get(listing.path, listing.params | paging.params(paging.start), Tally())
-        open_page(answer.text, stream.items)

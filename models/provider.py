@@ -113,6 +113,8 @@ class Provider:
     secret_words: str
     """What the credentials are called when they are refused, e.g. "client id or secret"."""
     headers: Mapping[str, str] = field(default_factory=dict)
+    description: str | None = None
+    """Path of the vendor's own OpenAPI document, where it serves one; `callweave check` compares."""
 
     def stream(self, name: StreamName) -> Stream:
         return next(stream for stream in self.streams if stream.name is name)

@@ -25,6 +25,10 @@ def apply(alert_url: str | None) -> list[str]:
     return [one["name"] for one in wanted]
 
 
+def names() -> list[str]:
+    return [yaml.safe_load(file.read_text("utf-8"))["name"] for file in sorted(FOLDER.glob("*.yaml"))]
+
+
 def _save_block(alert_url: str) -> str:
     from prefect.blocks.notifications import SlackWebhook  # noqa: PLC0415 - see above
     from pydantic import SecretStr  # noqa: PLC0415

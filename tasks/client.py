@@ -32,6 +32,8 @@ class Answer(NamedTuple):
 
     text: str
     sent_at: datetime
+    served_at: float | None = None
+    """By the provider's clock, to the second, since the epoch."""
 
 
 class Tally:
@@ -137,7 +139,8 @@ class Client:
         """One GET. Raises the `ProviderError` that says what to do."""
         response = self._translate(lambda: self._http.get(path, params=params, extensions={"tally": tally}))
         if response.is_success:
-            return Answer(clean(response.content), response.extensions["sent_at"])
+            served_at = _server_time(response.headers) if "Date" in response.headers else None
+            return Answer(clean(response.content), response.extensions["sent_at"], served_at)
         raise self._refusal(response, path)
 
     def close(self) -> None:

@@ -1,23 +1,27 @@
 """The watchdog among Prefect's own things: killed processes, deployments, automations. Real processes, real server."""
 
 import os
+import re
 import signal
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.actions import DeploymentScheduleCreate
+from prefect.client.schemas.actions import DeploymentScheduleCreate, WorkPoolCreate
 from prefect.client.schemas.schedules import IntervalSchedule
+from prefect.events import emit_event
 from prefect.settings import PREFECT_API_URL, temporary_settings
-from prefect.states import Failed, Scheduled
+from prefect.states import Failed, Running, Scheduled
 
 from models.findings import Deployed
 from tasks.automations import FOLDER, apply
 from tasks.embedded import EmbeddedPostgres, Stack, stack
+from tasks.probe_prefect import POOL, of_prefect
 from tasks.schedules import deployments
 from tests.alerts import Alerts
 from tests.test_cli import Branch, eventually
@@ -149,6 +153,47 @@ def test_a_deleted_deployment_is_told(client: SyncPrefectClient, alerts: Alerts)
     assert '"doomed"' in told["message"]
 
 
+@pytest.fixture
+def hasty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The automations with seconds in place of minutes."""
+    for file in FOLDER.glob("*.yaml"):
+        (tmp_path / file.name).write_text(re.sub(r"within: \d+", "within: 12", file.read_text()))
+    monkeypatch.setattr("tasks.automations.FOLDER", tmp_path)
+
+
+@pytest.mark.faults
+@pytest.mark.usefixtures("hasty")
+def test_silence_and_zombies(client: SyncPrefectClient, branch: Branch, alerts: Alerts, servers: Stack) -> None:
+    """A watchdog that falls silent is told once; a run without a heartbeat is ended, and nobody told."""
+    apply(alerts.url)
+    zombie = client.create_flow_run_from_deployment(deploy(client, "zombie"))
+    client.set_flow_run_state(zombie.id, Running(), force=True)
+    emit_event("prefect.flow-run.heartbeat", resource={"prefect.resource.id": f"prefect.flow-run.{zombie.id}"})
+    flow = branch.shell.start(code=FLOW, PREFECT_API_URL=servers.prefect_api_url)
+    assert branch.shell.ended(flow, time.monotonic()).status == 0
+
+    assert eventually(lambda: alerts.received, 40)
+    time.sleep(20)
+    assert alerts.titles == ["the watchdog is silent"]
+    assert client.read_flow_run(zombie.id).state_name == "Crashed"
+
+
 def test_zombie_and_silence_files_are_understood(client: SyncPrefectClient) -> None:
     """Without an alert URL only what tells nobody is installed."""
     assert apply(None) == ["Callweave: end runs without a heartbeat"]
+
+
+def test_check(client: SyncPrefectClient, servers: Stack) -> None:
+    """A server without a pool, without a worker, or without deployments is told with the command that mends it."""
+
+    def problems() -> str:
+        return " ".join(str(result.problem) for result in of_prefect(servers.prefect_api_url, is_ours=False))
+
+    assert "prefect --no-prompt work-pool create callweave" in problems()
+    assert not any(result.problem for result in of_prefect(servers.prefect_api_url, is_ours=True))
+
+    client.create_work_pool(WorkPoolCreate(name=POOL, type="process"))
+    assert "prefect worker start --pool callweave" in problems()
+    client.send_worker_heartbeat(POOL, "hand")
+    assert "worker start" not in problems()
+    client.delete_work_pool(POOL)

@@ -183,6 +183,7 @@ PROVIDER = Provider(
     base_url="https://api-public.skipcall.app",
     credentials=Credentials,
     secret_words="API key",
+    description="/docs-json",
     account=lambda credentials: credentials.account,
     auth=BearerAuth,
     requests_per_second=100 / 60,
