@@ -1,21 +1,23 @@
 """One sync flow per provider, all made by one function, and the backfill."""
 
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime
 from enum import StrEnum
 from functools import partial
+from threading import Event, Thread
 from typing import Any
 
 from prefect import Flow, flow, get_run_logger
 from prefect.client.schemas.objects import State
+from prefect.exceptions import TerminationSignal
 from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.alerts import after_a_run, message
 from flows.artifacts import Artifacts
-from flows.drain import Drain
+from flows.drain import HEARTBEAT_SECONDS, Drain
 from flows.forms import BACKFILL, SYNC, Moment, NotSet
 from models.errors import CallweaveError, DatabaseUnavailable
 from models.provider import Provider
@@ -50,16 +52,41 @@ def _work(runs: list[StreamRun], artifacts: Artifacts, link: Callable[[], None])
             run.begin()
             run.plan()
         Drain(runs, artifacts.move).work()
-        link()
+        with _alive(runs):
+            link()
     except CallweaveError as error:
         for run in runs:
             run.failed(error)
+    except (KeyboardInterrupt, TerminationSignal):
+        for run in runs:
+            run.abandon()
+        raise
     for run in runs:
         try:
             run.end()
         except DatabaseUnavailable as error:
             get_run_logger().error("The receipt could not be written: %s", error)
     artifacts.finish()
+
+
+@contextmanager
+def _alive(runs: list[StreamRun]) -> Iterator[None]:
+    """Keeps the receipts alive while nothing else does: a run without a sign of life is taken for killed."""
+    over = Event()
+
+    def beat() -> None:
+        with suppress(CallweaveError):
+            while not over.wait(HEARTBEAT_SECONDS):
+                for run in runs:
+                    run.heartbeat()
+
+    thread = Thread(target=beat, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 def _conclude(runs: list[StreamRun]) -> State[Any]:

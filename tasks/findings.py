@@ -10,6 +10,7 @@ from models.findings import Freshness, Place, Rejections, Streak, of_runs, rejec
 from models.incidents import Cause, Finding, Key
 from models.vocabulary import StreamName
 from tasks.client import masked
+from tasks.run import STOPPED
 from tasks.silence import WEEKS
 
 DEAD = "interval '2 minutes'"
@@ -28,6 +29,7 @@ ENDED = f"""
     SELECT *, coalesce(finished_at, heartbeat_at) AS ended_at, state = 'running' AS killed,
            state = 'completed' OR (state = 'partial' AND held_back > 0 AND error_kind IS NULL) AS well
     FROM sync_run WHERE NOT filtered AND (state <> 'running' OR heartbeat_at <= statement_timestamp() - {DEAD})
+      AND error_kind IS DISTINCT FROM '{STOPPED}'
 """  # noqa: S608 - a constant of ours
 STREAKS = text(f"""
 WITH ended AS NOT MATERIALIZED ({ENDED})

@@ -181,6 +181,13 @@ class StreamRun:
         ended = {"state": self.line.state, "error": told, "error_kind": self._error_kind}
         self.heartbeat(**ended, **held, finished_at=func.clock_timestamp())
 
+    def abandon(self) -> None:
+        """Writes the receipt of a run that somebody stopped: no trouble, the next one goes on."""
+        self.stop.set()
+        self._error_kind = STOPPED
+        self.line.note("stopped before its end; the next run goes on there")
+        self.end()
+
     def _silence(self) -> str | None:
         """A warning, where nothing came and something always did."""
         if self.stream.name is not StreamName.CALLS or self.request.backfill:
@@ -312,6 +319,8 @@ COUNTED = (
     "rejected",
     "deleted",
 )
+STOPPED = "Stopped"
+"""In place of an error's kind: cancelled, or its worker was told to end."""
 STOPS_ALL = (CredentialsRejected, AccessForbidden, DatabaseUnavailable)
 
 

@@ -107,6 +107,24 @@ def test_backfill(desk: Desk, alerts: Alerts, own_sandbox: Sandbox) -> None:
     assert [title.partition(": ")[2] for title in alerts.titles] == ["over: a backfill did not complete"]
 
 
+def test_stopped(desk: Desk, alerts: Alerts, own_sandbox: Sandbox) -> None:
+    """A run that somebody stopped is no trouble, and ends none."""
+    own_sandbox.faults.add("down-bird")
+    desk.sync("bird", CALLS)
+    own_sandbox.faults.clear()
+    alerts.take()
+    backfill = {"since": days_ago(60), "until": days_ago(50), "backfill": True}
+    for asked in list[dict[str, Any]]([{}, backfill]):
+        run = desk.office.run("bird", CALLS, **asked)
+        run.begin()
+        run.plan()
+        run.abandon()
+    desk.watch()
+
+    assert alerts.received == []
+    assert {row["state"] for row in desk.office.rows("SELECT state FROM v1.sync_status")} == {"failed"}
+
+
 def test_held_back_deletes(desk: Desk, alerts: Alerts, own_sandbox: Sandbox) -> None:
     """Deletes that the brake holds back stay an incident until the same range is read without missing any."""
     careful = Office(desk.office.database_url, desk.office.environ, CALLWEAVE_DELETE_BRAKE="2,0.01")
