@@ -6,12 +6,13 @@ from uuid import UUID
 from prefect.settings import get_current_settings
 from sqlalchemy import Engine
 
+from models.advice import opening, recovery
 from models.errors import CallweaveError
-from models.incidents import OF_RUNS, Incident, opening, recovery
+from models.incidents import OF_RUNS, Incident
 from models.vocabulary import RunState
 from tasks.channel import Channel
 from tasks.client import masked
-from tasks.findings import of_ended_runs
+from tasks.ended_runs import of_ended_runs
 from tasks.incidents import settle, tell
 from tasks.line import Line
 from tasks.providers import PROVIDERS

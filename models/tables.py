@@ -323,12 +323,17 @@ class RejectedRow(Base):
     resolved_at: Mapped[MaybeMoment]
 
 
+RUNS = ("provider", "account", "stream", "started_at")
+
+
 class Run(Base):
     """One stream of one run: the receipt."""
 
     __tablename__ = "sync_run"
     __table_args__ = (
-        Index("ix_sync_run_stream", "provider", "account", "stream", "started_at"),
+        Index("ix_sync_run_stream", *RUNS),
+        Index("ix_sync_run_backfill", *RUNS, postgresql_where=text("backfill")),
+        Index("ix_sync_run_held_back", *RUNS, postgresql_where=text("held_back > 0")),
         CheckConstraint("fetched = inserted + updated + unchanged + rejected + duplicate", "receipt"),
     )
     id: Mapped[Id]

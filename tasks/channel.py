@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from models.incidents import Message
+from models.advice import Message
 
 PATIENCE = 5.0
 

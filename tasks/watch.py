@@ -7,9 +7,9 @@ from sqlalchemy import Connection, Engine
 
 from models.findings import Deployed, Place, of_schedules, without_runs
 from models.incidents import Cause, Change, Finding, Key
+from tasks.ended_runs import of_ended_runs
 from tasks.findings import (
     of_clocks,
-    of_ended_runs,
     of_freshness,
     of_reconciling,
     of_rejected_records,

@@ -5,8 +5,9 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
+from models.advice import ADVICE, opening, recovery
 from models.findings import Freshness, Rejections, Streak, of_runs, rejected, stale
-from models.incidents import ADVICE, Cause, Finding, Incident, Key, compare, opening, recovery
+from models.incidents import Cause, Finding, Incident, Key, compare
 from tests.builders import NOON, at
 
 PLACES = st.sampled_from(["", "a", "b"])

@@ -54,3 +54,6 @@ def upgrade() -> None:
         sa.Column("held_until", sa.DateTime(timezone=True), nullable=True),
     ):
         op.add_column("sync_run", column)
+    for name, condition in (("backfill", "backfill"), ("held_back", "held_back > 0")):
+        columns = ["provider", "account", "stream", "started_at"]
+        op.create_index(f"ix_sync_run_{name}", "sync_run", columns, postgresql_where=sa.text(condition))
