@@ -21,11 +21,12 @@ from prefect.states import Failed, Running, Scheduled
 from models.findings import Deployed
 from tasks.automations import FOLDER, apply
 from tasks.embedded import EmbeddedPostgres, Stack, stack
-from tasks.probe_prefect import POOL, of_prefect
+from tasks.probe_prefect import of_prefect
 from tasks.schedules import deployments
 from tests.alerts import Alerts
 from tests.test_cli import Branch, eventually
 
+POOL = "nobody-else-s"
 FLOW = "from flows.watchdog import watchdog; assert watchdog(return_state=True).name == 'Completed'"
 
 
@@ -84,6 +85,8 @@ def client(servers: Stack) -> Iterator[SyncPrefectClient]:
         get_client(sync_client=True) as client,
     ):
         yield client
+        for one in client.read_automations():
+            client.delete_automation(one.id)
 
 
 def deployed(client: SyncPrefectClient, name: str) -> Deployed:
@@ -183,17 +186,18 @@ def test_zombie_and_silence_files_are_understood(client: SyncPrefectClient) -> N
     assert apply(None) == ["Callweave: end runs without a heartbeat"]
 
 
-def test_check(client: SyncPrefectClient, servers: Stack) -> None:
+def test_check(client: SyncPrefectClient, servers: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     """A server without a pool, without a worker, or without deployments is told with the command that mends it."""
 
     def problems() -> str:
         return " ".join(str(result.problem) for result in of_prefect(servers.prefect_api_url, is_ours=False))
 
-    assert "prefect --no-prompt work-pool create callweave" in problems()
+    monkeypatch.setattr("tasks.probe_prefect.POOL", POOL)
+    assert f"prefect --no-prompt work-pool create {POOL}" in problems()
     assert not any(result.problem for result in of_prefect(servers.prefect_api_url, is_ours=True))
 
     client.create_work_pool(WorkPoolCreate(name=POOL, type="process"))
-    assert "prefect worker start --pool callweave" in problems()
+    assert f"prefect worker start --pool {POOL}" in problems()
     client.send_worker_heartbeat(POOL, "hand")
     assert "worker start" not in problems()
     client.delete_work_pool(POOL)
