@@ -59,7 +59,8 @@ def _stack(settings: Settings) -> AbstractContextManager[str]:
 
 
 def _has_prefect(settings: Settings) -> bool:
-    return bool(settings.general.prefect_api_url) or Daemon(settings.home, "prefect").running()
+    own = Daemon(settings.home, "prefect")
+    return bool(settings.general.prefect_api_url) or (settings.home.is_dir() and own.running())
 
 
 def _of_database(url: str) -> Iterator[Result]:
