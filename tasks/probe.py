@@ -15,7 +15,7 @@ from models.provider import Listing, Stream
 from models.rows import Rejected
 from tasks.client import Answer, Client, Tally
 from tasks.intake import open_page
-from tasks.load import Arrival, Reader
+from tasks.reader import Arrival, Reader
 
 FARTHEST = 30.0
 """Seconds between two clocks. The newest minute is left alone, so that less than this loses nothing."""
@@ -97,7 +97,8 @@ def _of_stream(client: Client, stream: Stream, region: str | None, answers: list
         answers.append((began, answer))
         envelope, records = open_page(answer.text, stream.items)
         paging.following(paging.start, Page(envelope, len(records), len(records)))
-        if problem := _of_page(Reader(stream, region), records, paging.limit):
+        reader = Reader(stream, **client.account.key, region=region, columns=())
+        if problem := _of_page(reader, records, paging.limit):
             return problem
     return None
 

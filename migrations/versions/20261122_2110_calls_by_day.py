@@ -6,7 +6,7 @@ Revision: 0007, after 0005.
 from alembic import op
 
 revision = "0007"
-down_revision = "0005"
+down_revision = "0006"
 branch_labels = None
 depends_on = None
 
