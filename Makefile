@@ -12,10 +12,10 @@ up: install ## the same stack left running: Prefect UI, schedules, a worker (Ctr
 	@$(BIN)/callweave up
 
 test: install ## the whole test suite, on a real Postgres and a real Prefect server
-	@$(BIN)/pytest -n auto --dist loadfile
+	@$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
 
 test-faults: install ## the full fault matrix: every fault against every provider
-	@$(BIN)/pytest -n auto --dist loadfile -m "faults or not faults"
+	@$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder -m "faults or not faults"
 
 check: install ## lint, format, types, migration drift
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/python -m tasks.migrate

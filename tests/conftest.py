@@ -1,5 +1,6 @@
 """A real Postgres for the session, an empty migrated database per test, and the sandbox providers over HTTP."""
 
+import os
 import tempfile
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -20,6 +21,18 @@ from tasks.database import engine_for
 from tasks.embedded import EmbeddedPostgres, postgres
 from tasks.migrate import upgrade
 from tests.builders import Office
+
+WAITING = ("test_browser", "test_kills", "test_faults", "test_secrets", "test_watchdog_prefect")
+"""Files whose tests mostly wait for other processes: begun first, beside those that compute."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.stem not in WAITING)
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    return (os.cpu_count() or 1) + 1
+
 
 settings.register_profile(
     "house",

@@ -165,7 +165,7 @@ def test_cancelled_backfill_is_resumed(page: Page, installed: Installation) -> N
     """A backfill that is cancelled in the UI ends; a later one reads only what it had left."""
     wanted = {"provider": "sakari", "since": days_ago(80), "until": days_ago(1)}
     installed.sandbox.faults.add("slow")
-    installed.sandbox.faults.seconds_late = 1.0
+    installed.sandbox.faults.seconds_late = 4.0
     run = installed.start("backfill/manual", **wanted)
     assert eventually(lambda: installed.reading(run), 40)
     show_run(page, run, "Running")
