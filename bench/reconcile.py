@@ -1,12 +1,13 @@
 """A million records reconciled from nothing, a thousand new ones among them, and how time and memory grow."""
 
 import json
+import subprocess
+import sys
 
 from bench import report
 from bench.ground import Ground
 from bench.matching import worlds
 from bench.matching.stored import store
-from bench.matching.worlds import World
 
 RECORDS = 1_000_000
 PER_CALL = 2.35
@@ -18,11 +19,8 @@ HEADINGS = ("", "records", "seconds", "records a second", "peak MB", "command")
 
 
 def run(ground: Ground) -> list[str]:
-    (setting,) = [one for one in worlds.WORLDS if one.name == "redials and forwarding"]
-    small = worlds.make(setting, int(RECORDS / FEWER / PER_CALL), 1)
-    few = _measured(ground, small)
-    del small
-    many = _measured(ground, worlds.make(setting, int(RECORDS / PER_CALL), 1))
+    few = _measured(ground, int(RECORDS / FEWER / PER_CALL))
+    many = _measured(ground, int(RECORDS / PER_CALL))
     rows = [
         _line("few", few[0]),
         _line("many", many[0]),
@@ -47,14 +45,27 @@ Figures = tuple[int, float, float, str]
 """Records, seconds, megabytes, and the command."""
 
 
-def _measured(ground: Ground, world: World) -> list[Figures]:
-    last = len(world.records) - NEW
+def _measured(ground: Ground, calls: int) -> list[Figures]:
     with ground.migrated() as database:
         url = ground.server.url(database)
-        store(url, world, last=last)
+        _store(url, calls, "old")
         first = _reconcile(ground, database)
-        store(url, world, first=last)
+        _store(url, calls, "new")
         return [first, _reconcile(ground, database), _reconcile(ground, database, "--full")]
+
+
+def _store(url: str, calls: int, which: str) -> None:
+    """In a process of its own: the memory of what is measured begins with that of its parent."""
+    subprocess.run([sys.executable, "-m", "bench.reconcile", url, str(calls), which], check=True)
+
+
+def main(url: str, calls: int, which: str) -> None:
+    """All records of a world but the newest, or these."""
+    (setting,) = [one for one in worlds.WORLDS if one.name == "redials and forwarding"]
+    world = worlds.make(setting, calls, 1)
+    last = len(world.records) - NEW
+    first, end = (0, last) if which == "old" else (last, None)
+    store(url, world, first=first, last=end)
 
 
 def _reconcile(ground: Ground, database: str, *options: str) -> Figures:
@@ -66,3 +77,7 @@ def _reconcile(ground: Ground, database: str, *options: str) -> Figures:
 def _line(name: str, figures: Figures) -> list[str]:
     records, seconds, megabytes, command = figures
     return [name, f"{records:,}", f"{seconds:.1f}", f"{records / seconds:,.0f}", f"{megabytes:.0f}", command]
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]), sys.argv[3])
