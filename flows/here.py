@@ -62,8 +62,6 @@ def run_all(jobs: list[tuple[Account, Callable[[], Any]]], request: Request) -> 
     """Runs one flow per account, side by side; returns the lines of all, in the order of the jobs."""
     # What was imported is never garbage: without it in the way, collecting costs next to nothing.
     gc.freeze()
-    # Batches are held whole for a moment: looking at their records every few hundred objects finds nothing.
-    gc.set_threshold(20_000, 50, 100)
     with calm(), terminal.watched() as lines, ThreadPoolExecutor(max_workers=len(jobs)) as pool:
         futures = [pool.submit(contextvars.copy_context().run, job) for _, job in jobs]
         errors = [future.exception() for future in futures]

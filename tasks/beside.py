@@ -47,10 +47,10 @@ class Beside:
 
     def ask(self, job: Job) -> list[Prepared | str] | None:
         """None where there is no other process."""
-        body = msgspec.msgpack.encode(job)
+        # Written out by one thread at a time: a job is as large as its batch.
         with self._lock:
             try:
-                answer = None if self._is_lost else self._exchange(body)
+                answer = None if self._is_lost else self._exchange(msgspec.msgpack.encode(job))
             except (OSError, EOFError):
                 self._is_lost, answer = True, None
         return None if answer is None else msgspec.msgpack.decode(answer, type=list[Prepared | str])
