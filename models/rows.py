@@ -5,6 +5,9 @@ from typing import Any, NamedTuple
 
 from models.vocabulary import Direction, Outcome
 
+STAMP = ("provider", "account", "digest", "lookup_digest", "observed_at", "payload", "scope")
+"""What is stored of every record beside its row's fields."""
+
 
 class CallRow(NamedTuple):
     """One call record. Times aware, `duration_seconds` whole seconds, numbers E.164."""
@@ -47,6 +50,7 @@ class ContactRow(NamedTuple):
     crm_ids: dict[str, Any] = {}  # noqa: RUF012 - never mutated
     deleted_at: datetime | None = None
     source_updated_at: datetime | None = None
+    """As of a call; the last field of both."""
 
     @property
     def people(self) -> list[str]:

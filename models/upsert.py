@@ -28,12 +28,11 @@ from sqlalchemy.schema import CreateTable
 from sqlalchemy.sql.dml import ReturningInsert
 from sqlalchemy.sql.elements import NamedColumn
 
+from models.rows import STAMP, CallRow, ContactRow
 from models.tables import Call, Contact, Phone
 
 KEY = ("provider", "account", "external_id")
 VERSION = ("source_updated_at", "observed_at", "payload")
-KEPT = {"id", "first_seen_at", "changed_at", "vanished_at"}
-"""Columns that are ours and not staged."""
 NOT_CONTENT = {*KEY, "digest", "lookup_digest", "observed_at", "scope"}
 """Columns that may differ without the record having changed."""
 
@@ -41,9 +40,9 @@ NOT_CONTENT = {*KEY, "digest", "lookup_digest", "observed_at", "scope"}
 class Target:
     """A table of records and the statements that load it."""
 
-    def __init__(self, table: Table) -> None:
+    def __init__(self, table: Table, row: type[CallRow | ContactRow]) -> None:
         self.table = table
-        self.staged_columns = [column.name for column in table.columns if column.name not in KEPT]
+        self.staged_columns = [*row._fields, *STAMP]
         self.stage = _stage(table, self.staged_columns)
         self.create_stage = CreateTable(self.stage, if_not_exists=True)
         self.empty_stage = delete(self.stage)
@@ -95,5 +94,5 @@ def new_phones() -> Insert:
     return insert(Phone).from_select(["e164"], wanted).on_conflict_do_nothing()
 
 
-CALLS = Target(cast("Table", Call.__table__))
-CONTACTS = Target(cast("Table", Contact.__table__))
+CALLS = Target(cast("Table", Call.__table__), CallRow)
+CONTACTS = Target(cast("Table", Contact.__table__), ContactRow)

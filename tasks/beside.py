@@ -12,10 +12,9 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from functools import lru_cache
 from struct import Struct
 from threading import Lock
-from typing import IO, cast
+from typing import IO
 
 import msgspec
 
@@ -29,11 +28,9 @@ LENGTH = Struct(">Q")
 
 
 class Job(msgspec.Struct, array_like=True):
-    provider: str
+    key: dict[str, str]
     stream: StreamName
-    account: str
     region: str | None
-    columns: list[str]
     arrivals: list[Arrival]
 
 
@@ -82,13 +79,12 @@ def _started() -> subprocess.Popen[bytes]:
 _beside = Beside()
 
 
-def prepare(reader: Reader, arrivals: Sequence[Arrival]) -> list[Prepared | str]:
+def prepare(reader: Reader, key: dict[str, str], arrivals: Sequence[Arrival]) -> list[Prepared | str]:
     """`Reader.prepare`, in the other process where that is worth the way."""
     answer = None
     if len(arrivals) >= WORTH_IT:
-        names = (reader.provider, reader.stream.name, reader.account, reader.region, list(reader.columns))
-        answer = _beside.ask(Job(*names, list(arrivals)))
-    return reader.prepare(arrivals) if answer is None else answer
+        answer = _beside.ask(Job(key, reader.stream.name, reader.region, list(arrivals)))
+    return reader.prepare(key, arrivals) if answer is None else answer
 
 
 def main() -> None:
@@ -102,13 +98,8 @@ def main() -> None:
             job = decoder.decode(_receive(sys.stdin.buffer))
         except EOFError:
             return
-        reader = _reader(job.provider, job.stream, job.account, job.region, tuple(job.columns))
-        _send(sys.stdout.buffer, encoder.encode(reader.prepare(job.arrivals)))
-
-
-@lru_cache
-def _reader(provider: str, stream: StreamName, account: str, region: str | None, columns: tuple[str, ...]) -> Reader:
-    return Reader(PROVIDERS[provider].stream(stream), provider, account, region, columns)
+        reader = Reader(PROVIDERS[job.key["provider"]].stream(job.stream), job.region)
+        _send(sys.stdout.buffer, encoder.encode(reader.prepare(job.key, job.arrivals)))
 
 
 def _send(pipe: IO[bytes], body: bytes) -> None:
@@ -119,7 +110,7 @@ def _send(pipe: IO[bytes], body: bytes) -> None:
 
 def _receive(pipe: IO[bytes]) -> bytes:
     """Raises `EOFError` where the other side has gone."""
-    return _exactly(pipe, cast("int", LENGTH.unpack(_exactly(pipe, LENGTH.size))[0]))
+    return _exactly(pipe, LENGTH.unpack(_exactly(pipe, LENGTH.size))[0])
 
 
 def _exactly(pipe: IO[bytes], size: int) -> bytes:

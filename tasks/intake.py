@@ -145,7 +145,8 @@ class Intake:
 
     def _read(self, news: list[News], batch: Batch) -> None:
         arrivals = [self._with_details(one.arrival) for one in news]
-        for one, arrival, prepared in zip(news, arrivals, prepare(self.desk.reader, arrivals), strict=True):
+        readings = prepare(self.desk.reader, self.desk.key, arrivals)
+        for one, arrival, prepared in zip(news, arrivals, readings, strict=True):
             if isinstance(prepared, str):
                 batch.rejected.append(arrival.refused(prepared))
             else:

@@ -97,7 +97,7 @@ def _of_stream(client: Client, stream: Stream, region: str | None, answers: list
         answers.append((began, answer))
         envelope, records = open_page(answer.text, stream.items)
         paging.following(paging.start, Page(envelope, len(records), len(records)))
-        reader = Reader(stream, **client.account.key, region=region, columns=())
+        reader = Reader(stream, region)
         if problem := _of_page(reader, records, paging.limit):
             return problem
     return None

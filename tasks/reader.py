@@ -1,13 +1,12 @@
 """Reading the records of a stream, as they stood in a page, into rows ready to be copied."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
 from hashlib import blake2b
-from operator import itemgetter
 from typing import Any, NamedTuple
 
 import msgspec
@@ -58,7 +57,7 @@ class Prepared(NamedTuple):
     """What loading needs of a row."""
 
     line: bytes
-    """The staged columns, in their order, as COPY takes them."""
+    """What is staged of it, as COPY takes it: its row's fields, then `models.rows.STAMP`."""
     people: list[str]
     is_deleted: bool
 
@@ -77,14 +76,10 @@ def _parsers(stream: Stream) -> tuple[msgspec.json.Decoder[Any], TypeAdapter[Any
 
 @dataclass(slots=True)
 class Reader:
-    """Reads the records of one stream of one account; remembers nothing."""
+    """Reads the records of one stream; remembers nothing."""
 
     stream: Stream
-    provider: str
-    account: str
     region: str | None
-    columns: Sequence[str]
-    """Those that are staged, in their order."""
     salt: bytes = field(init=False)
     _strict: msgspec.json.Decoder[Any] = field(init=False)
     _lenient: TypeAdapter[Any] = field(init=False)
@@ -125,24 +120,16 @@ class Reader:
     def row(self, arrival: Arrival) -> Row:
         return self.stream.to_row(self.parse(arrival.text), self.region, list(arrival.details))
 
-    def prepare(self, arrivals: Sequence[Arrival]) -> list[Prepared | str]:
-        """Each arrival made ready to be copied, or the reason why it cannot be read."""
-        return [self._prepared(arrival) for arrival in arrivals]
+    def prepare(self, key: dict[str, str], arrivals: Sequence[Arrival]) -> list[Prepared | str]:
+        """Each arrival of the account `key` made ready to be copied, or the reason why it cannot be read."""
+        provider, account = key["provider"], key["account"]
+        return [self._prepared(provider, account, arrival) for arrival in arrivals]
 
-    def _prepared(self, arrival: Arrival) -> Prepared | str:
+    def _prepared(self, provider: str, account: str, arrival: Arrival) -> Prepared | str:
         try:
             row = self.row(arrival)
         except Rejected as reason:
             return str(reason)
-        version = row.source_updated_at or MINUS_INFINITY
-        ours = (self.provider, self.account, *arrival.digests, arrival.observed_at, arrival.text, arrival.scope)
-        values = _in_order(tuple(self.columns), row._fields)((*row, *ours, version))
+        stamp = (provider, account, *arrival.digests, arrival.observed_at, arrival.text, arrival.scope)
+        values = (*row[:-1], row.source_updated_at or MINUS_INFINITY, *stamp)
         return Prepared(line(values), row.people, row.deleted_at is not None)
-
-
-@cache
-def _in_order(columns: tuple[str, ...], row_fields: tuple[str, ...]) -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:
-    """Puts a row's own fields and what is added to them in the order of the staged columns."""
-    ours = ("provider", "account", "digest", "lookup_digest", "observed_at", "payload", "scope", "source_updated_at")
-    last = {name: i for i, name in enumerate((*row_fields, *ours))}
-    return itemgetter(*(last[name] for name in columns))

@@ -31,7 +31,6 @@ from tasks.fetch import WindowReader
 from tasks.intake import Desk
 from tasks.ledger import ClaimLost, Ledger, Source
 from tasks.line import Line
-from tasks.load import TARGETS
 from tasks.lookup import forget_settled, look_again_later, look_up, not_final
 from tasks.plan import Planner
 from tasks.reader import Reader
@@ -134,8 +133,7 @@ class StreamRun:
     def _desks(self, runtime: Runtime, filters: Params) -> Iterator[Desk]:
         account, holder = runtime.account, f"{self._flow_run_id or 'run'}:{uuid4().hex[:8]}"
         scope = account.scope(self.stream) + "".join(f";{name}={filters[name]}" for name in sorted(filters))
-        target = TARGETS[self.stream.name]
-        reader = Reader(self.stream, **account.key, region=account.region, columns=target.staged_columns)
+        reader = Reader(self.stream, account.region)
         for listing in self.stream.listings(account.credentials):
             source = Source(
                 **account.key, stream=self.stream.name, scope=scope, listing=listing.scope, filtered=bool(filters)

@@ -125,7 +125,7 @@ def row_of(
     """What the provider makes of a payload. Raises `Rejected`."""
     from tasks.reader import Arrival, Reader  # noqa: PLC0415 - beside its only use
 
-    reader = Reader(PROVIDERS[provider].stream(stream), provider, "account", region, ())
+    reader = Reader(PROVIDERS[provider].stream(stream), region)
     text = payload if isinstance(payload, str) else encoded(payload)
     return reader.row(Arrival("", text, b"", NOON, details=details))
 
