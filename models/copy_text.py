@@ -1,51 +1,57 @@
 """Rows in the text format of COPY: https://www.postgresql.org/docs/current/sql-copy.html."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
+from types import NoneType
 from typing import Any
 
 import msgspec
 
-NULL = "\\N"
 ESCAPES = str.maketrans({"\\": r"\\", "\n": r"\n", "\r": r"\r", "\t": r"\t"})
 PLAIN_ITEM = re.compile(r"[\w+.-]+")
 
 
 def line(values: Iterable[Any]) -> bytes:
     """One row: None, texts, numbers, bools, aware times, bytes, lists of texts, and objects as JSON."""
-    return ("\t".join(map(field, values)) + "\n").encode()
+    return ("\t".join([SPELL[type(value)](value) for value in values]) + "\n").encode()
 
 
-def field(value: Any) -> str:
-    if value is None:
-        return NULL
-    kind = type(value)
-    if kind is bool:
-        return "t" if value else "f"
-    if kind is int:
-        return str(value)
-    return _escaped(value if isinstance(value, str) else _spelled(value))
+def _text(value: str) -> str:
+    # Four times as quick as looking for any of them at once.
+    is_special = "\\" in value or "\n" in value or "\t" in value or "\r" in value
+    return value.translate(ESCAPES) if is_special else value
 
 
-def _spelled(value: Any) -> str:
-    if isinstance(value, datetime):
-        return value.isoformat()
-    if isinstance(value, bytes):
-        return "\\x" + value.hex()
-    if isinstance(value, list):
-        return "{" + ",".join(map(_item, value)) + "}"
-    return msgspec.json.encode(value).decode()
+def _array(value: list[str]) -> str:
+    return _text("{" + ",".join(map(_item, value)) + "}")
 
 
 def _item(value: str) -> str:
-    """A text within an array."""
     if PLAIN_ITEM.fullmatch(value) and value.upper() != "NULL":
         return value
     return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def _escaped(text: str) -> str:
-    # Four times as quick as looking for any of them at once.
-    is_special = "\\" in text or "\n" in text or "\t" in text or "\r" in text
-    return text.translate(ESCAPES) if is_special else text
+class _Spellings(dict[type, Callable[[Any], str]]):
+    """How a value of a type is written, looked up by the type itself, which is quicker than asking for its kind."""
+
+    def __missing__(self, kind: type) -> Callable[[Any], str]:
+        """A text's own type, such as an enumeration's."""
+        assert issubclass(kind, str), kind
+        self[kind] = _text
+        return _text
+
+
+SPELL = _Spellings(
+    {
+        NoneType: lambda _: r"\N",
+        bool: lambda value: "t" if value else "f",
+        int: str,
+        str: _text,
+        datetime: datetime.isoformat,
+        bytes: lambda value: r"\\x" + value.hex(),
+        list: _array,
+        dict: lambda value: _text(msgspec.json.encode(value).decode()),
+    }
+)
