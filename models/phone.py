@@ -52,6 +52,8 @@ def e164(raw: str | None, region: str | None = None, *, assume_international: bo
         assume_international: digits without a plus are a whole international number at this provider.
     """
     raw = (raw or "").strip().removeprefix("tel:")
+    if stands_as_it_is(raw) and raw[1:] not in HIDDEN_NUMBERS:
+        return raw
     if not raw or is_hidden(raw) or ADDRESS.match(raw):
         return None
     if (written := _international(raw)) is not None:
@@ -83,8 +85,10 @@ def stands_as_it_is(written: str) -> bool:
 
 def _split(written: str) -> tuple[int, str]:
     """Country code, 0 where there is none such, and the rest."""
-    code = next((code for length in (1, 2, 3) if (code := int(written[1 : 1 + length])) in REGIONS), 0)
-    return code, written[1 + len(str(code)) :]
+    for end in (2, 3, 4):
+        if (code := int(written[1:end])) in REGIONS:
+            return code, written[end:]
+    return 0, written[1:]
 
 
 class Plan(NamedTuple):

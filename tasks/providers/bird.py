@@ -144,8 +144,11 @@ NUMBERS = TypeAdapter(list[KeyValue])
 
 def is_client(party: Party, address: str | None) -> bool:
     number = part(party.get("number"))
-    named = (address or "", number.get("number") or "")
-    return word(number.get("type")) == "webrtc" or any(text.strip().lower().startswith(CLIENT) for text in named)
+    return word(number.get("type")) == "webrtc" or names_client(address) or names_client(number.get("number"))
+
+
+def names_client(address: str | None) -> bool:
+    return (address or "").strip().lower().startswith(CLIENT)
 
 
 def direction_of(call: Call) -> Direction:
