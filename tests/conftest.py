@@ -17,7 +17,7 @@ from models.tables import Base
 from models.window import cut
 from sandbox.server import Sandbox
 from tasks.database import engine_for
-from tasks.embedded import EmbeddedPostgres, postgres
+from tasks.embedded import EmbeddedPostgres, Stack, postgres, stack
 from tasks.migrate import upgrade
 from tests.builders import Office
 
@@ -67,6 +67,13 @@ def cluster() -> Iterator[EmbeddedPostgres]:
         tempfile.TemporaryDirectory(prefix="cw-", ignore_cleanup_errors=True) as folder,
         postgres(Path(folder) / "home") as running,
     ):
+        yield running
+
+
+@pytest.fixture(scope="session")
+def servers(cluster: EmbeddedPostgres) -> Iterator[Stack]:
+    """Prefect's server beside the session's Postgres, kept running so that commands find it there."""
+    with stack(cluster.data.parent) as running:
         yield running
 
 

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, Locator, Page, Route, expect, sync_playwright
 
-from tasks.embedded import EmbeddedPostgres, Stack, stack
+from tasks.embedded import EmbeddedPostgres, Stack
 from tasks.providers import PROVIDERS
 from tests.builders import Json
 from tests.installation import Installation
@@ -23,12 +23,6 @@ PATIENCE = 15_000
 pytestmark = pytest.mark.skipif(
     not CHROMIUM.exists(), reason=f"no browser at {CHROMIUM}: apt-get install chromium, and Prefect's UI is tested too"
 )
-
-
-@pytest.fixture(scope="module")
-def servers(cluster: EmbeddedPostgres) -> Iterator[Stack]:
-    with stack(cluster.data.parent) as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ import psycopg
 import pytest
 
 from sandbox.server import Sandbox
-from tasks.embedded import EmbeddedPostgres, Stack, stack
+from tasks.embedded import EmbeddedPostgres, Stack
 from tasks.migrate import upgrade
 from tasks.providers import PROVIDERS
 from tests.builders import Json, call_of, decoded, iso
@@ -195,13 +195,6 @@ def eventually(found: Callable[[], Any], seconds: float = 20) -> Any:
     while not (value := found()) and time.monotonic() < deadline:
         time.sleep(0.1)
     return value
-
-
-@pytest.fixture(scope="session")
-def servers(cluster: EmbeddedPostgres) -> Iterator[Stack]:
-    """Prefect's server beside the session's Postgres, kept running so that commands find it there."""
-    with stack(cluster.data.parent) as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

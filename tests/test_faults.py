@@ -22,7 +22,7 @@ import pytest
 
 from sandbox.server import Sandbox
 from sandbox.table import Row
-from tasks.embedded import EmbeddedPostgres, Stack, postgres, stack
+from tasks.embedded import EmbeddedPostgres, Stack, postgres
 from tasks.embedded.daemon import Daemon
 from tasks.migrate import upgrade
 from tasks.providers import PROVIDERS
@@ -58,12 +58,6 @@ class Stories:
 def _tell(story: Callable[[Branch], T], branch: Branch) -> T:
     with branch:
         return story(branch)
-
-
-@pytest.fixture(scope="session")
-def servers(cluster: EmbeddedPostgres) -> Iterator[Stack]:
-    with stack(cluster.data.parent) as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

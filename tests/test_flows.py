@@ -28,12 +28,6 @@ HOUSE = Path(__file__).parents[1]
 NUMBER = "+33 6 12 34 56 78"
 
 
-@pytest.fixture(scope="session")
-def servers(cluster: EmbeddedPostgres) -> Iterator[Stack]:
-    with stack(cluster.data.parent) as running:
-        yield running
-
-
 class Prefect:
     """What Prefect's server knows of the runs that worked on one database."""
 

@@ -17,12 +17,6 @@ SLOW = {"CALLWEAVE_WORKERS": "2", "SAKARI_REQUESTS_PER_SECOND": "6"}
 
 
 @pytest.fixture(scope="module")
-def servers(cluster: EmbeddedPostgres) -> Iterator[Stack]:
-    with stack(cluster.data.parent) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
 def installed(cluster: EmbeddedPostgres, servers: Stack) -> Iterator[Installation]:
     with Installation(cluster, servers, calls=240) as installation:
         installation.deploy()

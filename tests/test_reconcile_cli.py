@@ -6,7 +6,7 @@ from itertools import combinations
 import httpx
 import pytest
 
-from tasks.embedded import EmbeddedPostgres, stack
+from tasks.embedded import EmbeddedPostgres, Stack
 from tests.builders import Json
 from tests.test_cli import Branch, Done
 
@@ -18,7 +18,7 @@ LATEST_RUN = "SELECT flow_run_id FROM reconcile_run ORDER BY id DESC LIMIT 1"
 
 
 @pytest.fixture(scope="module")
-def branch(cluster: EmbeddedPostgres) -> Iterator[Branch]:
+def branch(cluster: EmbeddedPostgres, servers: Stack) -> Iterator[Branch]:
     with Branch(cluster, cluster.data.parent, calls=700) as branch:
         assert branch.run("sync", "all", "--stream", "calls").status == 0
         yield branch
@@ -69,12 +69,11 @@ def test_again(first: Done, branch: Branch) -> None:
     assert [document[name] for name in ("changed", "formed", "dissolved")] == [0, 0, 0]
 
 
-def test_report(first: Done, branch: Branch, cluster: EmbeddedPostgres) -> None:
+def test_report(first: Done, branch: Branch, servers: Stack) -> None:
     """The run leaves a report with a picture that Prefect's UI shows."""
     ((run,),) = branch.rows(LATEST_RUN)
-    with stack(cluster.data.parent) as servers:
-        wanted = {"artifacts": {"flow_run_id": {"any_": [run]}}}
-        (found,) = httpx.post(f"{servers.prefect_api_url}/artifacts/filter", json=wanted).raise_for_status().json()
+    wanted = {"artifacts": {"flow_run_id": {"any_": [run]}}}
+    (found,) = httpx.post(f"{servers.prefect_api_url}/artifacts/filter", json=wanted).raise_for_status().json()
 
     assert found["key"] == "reconcile"
     assert "data:image/svg+xml;base64," in found["data"]

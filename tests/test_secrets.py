@@ -7,7 +7,7 @@ import httpx
 import psycopg
 import pytest
 
-from tasks.embedded import EmbeddedPostgres, Stack, stack
+from tasks.embedded import EmbeddedPostgres, Stack
 from tests.builders import Json
 from tests.installation import HOUSE, Installation
 from tests.test_cli import SECRETS
@@ -17,12 +17,6 @@ BLOCKS = {
     "sakari-paris-client-secret": "SAKARI_CLIENT_SECRET",
 }
 TABLES = "SELECT quote_ident(tablename) FROM pg_tables WHERE schemaname = 'public'"
-
-
-@pytest.fixture(scope="module")
-def servers(cluster: EmbeddedPostgres) -> Iterator[Stack]:
-    with stack(cluster.data.parent) as running:
-        yield running
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from prefect.states import Failed, Running, Scheduled
 
 from models.findings import Deployed
 from tasks.automations import FOLDER, apply
-from tasks.embedded import EmbeddedPostgres, Stack, stack
+from tasks.embedded import EmbeddedPostgres, Stack
 from tasks.probe_prefect import of_prefect
 from tasks.schedules import deployments
 from tests.alerts import Alerts
@@ -28,12 +28,6 @@ from tests.test_cli import Branch, eventually
 
 POOL = "nobody-else-s"
 FLOW = "from flows.watchdog import watchdog; assert watchdog(return_state=True).name == 'Completed'"
-
-
-@pytest.fixture(scope="session")
-def servers(cluster: EmbeddedPostgres) -> Iterator[Stack]:
-    with stack(cluster.data.parent) as running:
-        yield running
 
 
 @pytest.fixture
