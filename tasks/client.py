@@ -32,8 +32,8 @@ class Answer(NamedTuple):
 
     text: str
     sent_at: datetime
-    served_at: float | None = None
-    """By the provider's clock, to the second, since the epoch."""
+    date: str | None = None
+    """When the provider says that it answered."""
 
 
 class Tally:
@@ -88,7 +88,7 @@ def _retry_after(value: str | None, now: float) -> float | None:
     if not value:
         return None
     try:
-        return max(float(value), 0) if value.strip()[:1].isdigit() else max(_date(value) - now, 0)
+        return max(float(value), 0) if value.strip()[:1].isdigit() else max(seconds(value) - now, 0)
     except (TypeError, ValueError):
         return None
 
@@ -104,13 +104,14 @@ def _until_reset(headers: httpx.Headers) -> float | None:
 
 def _server_time(headers: httpx.Headers) -> float:
     try:
-        return _date(headers["Date"])
+        return seconds(headers["Date"])
     except (KeyError, TypeError, ValueError):
         return time.time()
 
 
-def _date(value: str) -> float:
-    return email.utils.parsedate_to_datetime(value).timestamp()
+def seconds(date: str) -> float:
+    """An HTTP date, since the epoch. Raises `ValueError` where it is none."""
+    return email.utils.parsedate_to_datetime(date).timestamp()
 
 
 class Client:
@@ -139,8 +140,7 @@ class Client:
         """One GET. Raises the `ProviderError` that says what to do."""
         response = self._translate(lambda: self._http.get(path, params=params, extensions={"tally": tally}))
         if response.is_success:
-            served_at = _server_time(response.headers) if "Date" in response.headers else None
-            return Answer(clean(response.content), response.extensions["sent_at"], served_at)
+            return Answer(clean(response.content), response.extensions["sent_at"], response.headers.get("Date"))
         raise self._refusal(response, path)
 
     def close(self) -> None:

@@ -13,7 +13,7 @@ from models.errors import CallweaveError, RecordNotFound
 from models.paging import Page
 from models.provider import Listing, Stream
 from models.rows import Rejected
-from tasks.client import Answer, Client, Tally
+from tasks.client import Answer, Client, Tally, seconds
 from tasks.intake import open_page
 from tasks.reader import Arrival, Reader
 
@@ -83,9 +83,10 @@ def of_account(client: Client, region: str | None) -> Iterator[Result]:
 
 
 def _of_clock(whose: str, began: float, answer: Answer) -> Result:
-    if answer.served_at is None:
+    try:
+        return Result(f"{whose} clock", _apart(seconds(answer.date or ""), began, whose))
+    except ValueError:
         return Result(f"{whose} clock is not told: not compared", is_note=True)
-    return Result(f"{whose} clock", _apart(answer.served_at, began, whose))
 
 
 def _of_stream(client: Client, stream: Stream, region: str | None, answers: list[tuple[float, Answer]]) -> str | None:
