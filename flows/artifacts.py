@@ -13,13 +13,12 @@ from prefect.artifacts import (
 )
 from sqlalchemy import Engine
 
+from flows.drain import SECONDS_BETWEEN_MOVES
 from flows.statuspage import page
 from models.errors import DatabaseUnavailable
 from models.provider import Provider
 from tasks.health import Health, health
 from tasks.run import StreamRun
-
-SECONDS_BETWEEN_MOVES = 5.0
 
 
 class Artifacts:
@@ -29,12 +28,10 @@ class Artifacts:
         self._moved_at = time.monotonic()
 
     def move(self) -> None:
-        """Keeps the receipts alive and the progress moving, no more often than people can look."""
+        """Keeps the progress moving, no more often than people can look."""
         if time.monotonic() < self._moved_at + SECONDS_BETWEEN_MOVES:
             return
         self._moved_at = time.monotonic()
-        for run in self._runs:
-            run.heartbeat()
         self._show(self._share())
 
     def finish(self) -> None:

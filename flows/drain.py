@@ -20,7 +20,7 @@ from tasks.run import StreamRun
 
 T = TypeVar("T")
 
-HEARTBEAT_SECONDS = 5.0
+SECONDS_BETWEEN_MOVES = 5.0
 
 # A line for each window that went well would bury those of the run.
 logging.getLogger("prefect.task_runs").setLevel(logging.WARNING)
@@ -100,7 +100,7 @@ class Drain:
     def _wait(self) -> None:
         while self._waiting:
             try:
-                run, future = self._done.get(timeout=HEARTBEAT_SECONDS)
+                run, future = self._done.get(timeout=SECONDS_BETWEEN_MOVES)
             except Empty:
                 self._tell()
                 continue

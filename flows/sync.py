@@ -17,7 +17,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.alerts import after_a_run, message
 from flows.artifacts import Artifacts
-from flows.drain import HEARTBEAT_SECONDS, Drain
+from flows.drain import Drain
 from flows.forms import BACKFILL, SYNC, Moment, NotSet
 from models.errors import CallweaveError, DatabaseUnavailable
 from models.provider import Provider
@@ -27,6 +27,8 @@ from tasks.people import link_people
 from tasks.providers import PROVIDERS
 from tasks.run import Request, StreamRun, runtime
 from tasks.settings import Settings, workers
+
+HEARTBEAT_SECONDS = 5.0
 
 ProviderName = StrEnum("ProviderName", list(PROVIDERS))  # type: ignore[misc]  # the registry decides
 
@@ -50,9 +52,10 @@ def _work(runs: list[StreamRun], artifacts: Artifacts, link: Callable[[], None])
     try:
         for run in runs:
             run.begin()
-            run.plan()
-        Drain(runs, artifacts.move).work()
         with _alive(runs):
+            for run in runs:
+                run.plan()
+            Drain(runs, artifacts.move).work()
             link()
     except CallweaveError as error:
         for run in runs:
@@ -71,12 +74,12 @@ def _work(runs: list[StreamRun], artifacts: Artifacts, link: Callable[[], None])
 
 @contextmanager
 def _alive(runs: list[StreamRun]) -> Iterator[None]:
-    """Keeps the receipts alive while nothing else does: a run without a sign of life is taken for killed."""
+    """Keeps the receipts alive: a run without a sign of life is taken for killed."""
     over = Event()
 
     def beat() -> None:
-        with suppress(CallweaveError):
-            while not over.wait(HEARTBEAT_SECONDS):
+        while not over.wait(HEARTBEAT_SECONDS):
+            with suppress(DatabaseUnavailable):
                 for run in runs:
                     run.heartbeat()
 
