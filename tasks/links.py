@@ -29,18 +29,20 @@ MOVE = """
     WHERE (l.contact_id, l.phone_id) = (moved.contact_id, moved.phone_id)
 """
 TAKE = "COPY contact_phone (contact_id, phone_id, position, leads) FROM STDIN"
-TELLING = """
+TWIN = "EXISTS (SELECT FROM phone o WHERE o.e164 = ANY (number_variants(p.e164)) AND o.id <> p.id)"
+"""The line of the phone `p` is known in its other spelling too."""
+TELLING = f"""
     SELECT DISTINCT p.id
     FROM contact_phone l JOIN phone p ON p.id = l.phone_id JOIN contact c ON c.id = l.contact_id
     WHERE l.contact_id = ANY (%s) AND (
         NOT l.leads OR p.unlinked IS NOT NULL OR p.linked_to IS NOT NULL OR p.linked_by IS NOT NULL
         OR p.person_e164s IS NOT NULL
-        OR EXISTS (SELECT FROM phone o WHERE o.e164 = ANY (number_variants(p.e164)) AND o.id <> p.id)
+        OR {TWIN}
         OR EXISTS (SELECT FROM contact_phone o WHERE o.contact_id = l.contact_id AND o.phone_id <> p.id)
         OR EXISTS (SELECT FROM contact_phone o JOIN contact k ON k.id = o.contact_id
                    WHERE o.phone_id = l.phone_id AND o.contact_id <> l.contact_id
                      AND (real_name(k.first_name, k.last_name) = real_name(c.first_name, c.last_name)) IS NOT TRUE))
-"""
+"""  # noqa: S608 - no text but ours
 """All numbers of these contacts but those of which nothing follows: the only one of a contact whose name all share."""
 
 WRITE = """

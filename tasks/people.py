@@ -12,8 +12,9 @@ from sqlalchemy import Connection, Engine
 
 from models.errors import UsageError
 from models.phone import line_of, spellings
+from models.tables import TWO_WAYS_SQL
 from tasks.database import in_transaction, raw
-from tasks.links import settle, take_in
+from tasks.links import TWIN, settle, take_in
 from tasks.surroundings import Cursor
 
 T = TypeVar("T")
@@ -31,18 +32,15 @@ PENDING = {
         SELECT id, changed_at::text FROM contact WHERE (changed_at, id) > (%s::timestamptz, %s)
         ORDER BY contact.changed_at, id LIMIT %s
     """,
-    "phone": r"""
+    "phone": f"""
         SELECT id, first_seen_at::text FROM phone
-        WHERE e164 ~ '^\+5[245]' AND (first_seen_at, id) > (%s::timestamptz, %s)
+        WHERE {TWO_WAYS_SQL} AND (first_seen_at, id) > (%s::timestamptz, %s)
         ORDER BY phone.first_seen_at, id LIMIT %s
-    """,
+    """,  # noqa: S608 - no text but ours
 }
 """What changed after a place in the order of change. Of numbers by themselves only those of lines written in two
 ways: every other is a person of its own until a contact tells more."""
-WRITTEN_TWICE = """
-    SELECT p.id FROM phone p
-    WHERE p.id = ANY (%s) AND EXISTS (SELECT FROM phone o WHERE o.e164 = ANY (number_variants(p.e164)) AND o.id <> p.id)
-"""
+WRITTEN_TWICE = f"SELECT p.id FROM phone p WHERE p.id = ANY (%s) AND {TWIN}"  # noqa: S608 - no text but ours
 PROGRESS = "SELECT changed_at::text, id FROM person_progress WHERE entity = %s"
 OPEN_SINCE = """
     SELECT least(min(xact_start), clock_timestamp() - interval '5 seconds') FROM pg_stat_activity
