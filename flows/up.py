@@ -13,9 +13,9 @@ from flows.showcase import DEMO_CALLS, sandbox_process, ui
 from models.errors import CallweaveError
 from tasks.automations import apply
 from tasks.embedded import stack
+from tasks.schedules import POOL
 from tasks.settings import Settings, environment
 
-POOL = "callweave"
 WORKER = ["-m", "prefect", "worker", "start", "--pool", POOL, "--type", "process"]
 SECONDS_BETWEEN_LOOKS = 10.0
 SHORT_LIFE = 3

@@ -4,6 +4,7 @@ import sys
 from argparse import Namespace
 
 from flows.here import running_stack
+from flows.inspection import show_incidents
 from tasks.automations import apply
 from tasks.channel import beat
 from tasks.database import one_engine
@@ -19,8 +20,7 @@ def watchdog(_options: Namespace) -> int:
     settings = Settings()
     with database(settings) as url, one_engine(url) as engine:
         problem = watch(settings, engine, schedules() if settings.general.prefect_api_url else None)
-        for one in read_open(url):
-            sys.stdout.write(f"{one.since:%Y-%m-%d %H:%M}Z {' '.join(filter(None, one.key))}: {one.detail}\n")
+        show_incidents(read_open(url))
     if problem:
         sys.stderr.write(f"callweave: {problem}\n")
         return 1

@@ -1,10 +1,10 @@
 """What people are told of an incident: what it is called, what it means, what to do. docs/operating.md tells more."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import NamedTuple
 
 from models.incidents import Cause, Incident
+from models.wording import minute
 
 
 class Message(NamedTuple):
@@ -124,7 +124,7 @@ def opening(group: Sequence[Incident], who: str, link: str | None) -> Message:
     advice = ADVICE[first.cause]
     lines = [
         *_details(group),
-        f"Since {_time(min(one.since for one in group))}, seen {_times(max(one.times for one in group))}.",
+        f"Since {minute(min(one.since for one in group))}, seen {_times(group)}.",
         "It means: " + " ".join([advice.means, *dict.fromkeys(one.consequence for one in group if one.consequence)]),
         f"To do: {_filled(advice.do, first)}",
         *([f"Account: {first.account}"] if first.account else []),
@@ -142,7 +142,7 @@ def recovery(group: Sequence[Incident], who: str) -> Message:
     untold = [] if all(one.is_told for one in group) else ["Nobody could be told when it began:", *_details(group)]
     lines = [
         f"It is over: {title}.",
-        f"From {_time(since)} to {_time(until)}, {minutes:,} minutes, seen {_times(max(one.times for one in group))}.",
+        f"From {minute(since)} to {minute(until)}, {minutes:,} minutes, seen {_times(group)}.",
         *untold,
     ]
     return Message(f"Callweave: {_subject(who)}over: {title}", "\n".join(lines))
@@ -160,9 +160,6 @@ def _filled(text: str, incident: Incident) -> str:
     return text.replace("{provider}", incident.provider).replace("{stream}", incident.stream)
 
 
-def _times(number: int) -> str:
+def _times(group: Sequence[Incident]) -> str:
+    number = max(one.times for one in group)
     return "once" if number == 1 else f"{number:,} times"
-
-
-def _time(moment: datetime) -> str:
-    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M}Z"

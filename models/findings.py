@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from models.incidents import Cause, Finding, Key
+from models.wording import minute
 
 ACCOUNT_WIDE = {
     "CredentialsRejected": Cause.ACCESS,
@@ -97,7 +98,7 @@ def stale(streams: Iterable[Freshness], explained: Collection[Place]) -> list[Fi
         Finding(
             key=Key(Cause.STALE, one.provider, one.account, one.stream),
             since=one.complete_up_to,
-            detail=f"complete up to {one.complete_up_to:%Y-%m-%d %H:%M}Z, due up to {one.due:%Y-%m-%d %H:%M}Z",
+            detail=f"complete up to {minute(one.complete_up_to)}, due up to {minute(one.due)}",
             opens=not any(_covers(place, (one.provider, one.account, one.stream)) for place in explained),
         )
         for one in streams
@@ -170,7 +171,7 @@ def of_schedules(deployments: Sequence[Deployed], now: datetime, patience: timed
     ]
     if late:
         since = min(one.waiting_since or now for one in late)
-        detail = f"waiting since {since:%Y-%m-%d %H:%M}Z: {', '.join(one.name for one in late)}"
+        detail = f"waiting since {minute(since)}: {', '.join(one.name for one in late)}"
         found.append(Finding(key=Key(Cause.NOT_RUNNING), since=since, detail=detail))
     for one in deployments:
         if one.failed_run:

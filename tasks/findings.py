@@ -9,6 +9,7 @@ from sqlalchemy import Connection, RowMapping, TextClause, text
 from models.findings import Freshness, Place, Rejections, rejected, stale
 from models.incidents import Cause, Finding, Key
 from models.vocabulary import StreamName
+from models.wording import minute
 from tasks.client import masked
 from tasks.silence import WEEKS
 
@@ -103,7 +104,7 @@ def span(row: RowMapping) -> str:
     """How many windows, and over which time."""
     if row["since"] is None:
         return f"({row['windows']:,} windows)"
-    return f"({row['windows']:,} windows from {row['since']:%Y-%m-%d %H:%M}Z to {row['until']:%Y-%m-%d %H:%M}Z)"
+    return f"({row['windows']:,} windows from {minute(row['since'])} to {minute(row['until'])})"
 
 
 def of_windows(connection: Connection) -> list[Finding]:
@@ -123,24 +124,18 @@ def of_rejected_records(connection: Connection) -> list[Finding]:
 
 def of_silence(connection: Connection) -> list[Finding]:
     """No calls where there always were some; once found, until one comes."""
-    still = [
-        Finding(
-            key=Key(Cause.SILENCE, row["provider"], row["account"], StreamName.CALLS),
-            since=row["since"],
-            detail=row["detail"],
-            opens=False,
-        )
-        for row in rows(connection, STILL_SILENT)
-    ]
-    return still + [
-        Finding(
-            key=Key(Cause.SILENCE, row["provider"], row["account"], StreamName.CALLS),
-            since=row["since"],
-            detail=f"no call from {row['since']:%Y-%m-%d %H:%M}Z to {row['until']:%Y-%m-%d %H:%M}Z, though "
-            f"the same hours of each of the last {WEEKS} weeks had some",
-        )
-        for row in rows(connection, SILENT, weeks=WEEKS)
-    ]
+    still = [_silent(row, row["detail"], opens=False) for row in rows(connection, STILL_SILENT)]
+    return still + [_silent(row, _silence(row)) for row in rows(connection, SILENT, weeks=WEEKS)]
+
+
+def _silent(row: RowMapping, detail: str, *, opens: bool = True) -> Finding:
+    key = Key(Cause.SILENCE, row["provider"], row["account"], StreamName.CALLS)
+    return Finding(key=key, since=row["since"], detail=detail, opens=opens)
+
+
+def _silence(row: RowMapping) -> str:
+    stretch = f"from {minute(row['since'])} to {minute(row['until'])}"
+    return f"no call {stretch}, though the same hours of each of the last {WEEKS} weeks had some"
 
 
 def of_clocks(connection: Connection) -> list[Finding]:

@@ -1,11 +1,10 @@
 """How much an incident may leave out: from when, and about how many calls by the same hours of the weeks before."""
 
-from datetime import datetime
-
 from sqlalchemy import Connection, text
 
 from models.incidents import Cause, Finding
 from models.vocabulary import StreamName
+from models.wording import minute
 from tasks.silence import WEEKS
 
 LOSING = frozenset(
@@ -42,8 +41,4 @@ def consequence(connection: Connection, finding: Finding) -> str:
     many = (
         "how many, cannot be told yet" if usual is None else f"about {usual:,.0f} by the same hours of the weeks before"
     )
-    return f"Calls from {_time(since)} to {_time(now)} may be missing ({many}){windows}."
-
-
-def _time(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%d %H:%M}Z"
+    return f"Calls from {minute(since)} to {minute(now)} may be missing ({many}){windows}."

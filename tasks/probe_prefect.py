@@ -9,9 +9,8 @@ from models.errors import UsageError
 from tasks.automations import names
 from tasks.channel import Channel
 from tasks.probe import Result
+from tasks.schedules import POOL
 from tasks.settings import Settings
-
-POOL = "callweave"
 
 
 def of_prefect(url: str, *, is_ours: bool) -> Iterator[Result]:

@@ -1,6 +1,7 @@
 """What Prefect's server says of our deployments: whether their schedules are on, and whether runs start by them."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -12,6 +13,8 @@ from models.vocabulary import StreamName
 from tasks.client import masked
 from tasks.providers import PROVIDERS
 
+POOL = "callweave"
+"""The work pool of `prefect.yaml`."""
 TIME_TO_WORK = {StreamName.CALLS: timedelta(minutes=30), StreamName.CONTACTS: timedelta(hours=6)}
 """How long after its scheduled time a run has to be done."""
 OTHERS = ("reconcile",)
@@ -86,8 +89,6 @@ class _Runs:
 
 def without_receipt(connection: Connection, found: Iterable[Deployed]) -> Iterator[Deployed]:
     """The same, without the failed runs that left a receipt: of those the ledger knows more."""
-    from dataclasses import replace  # noqa: PLC0415
-
     found = list(found)
     ids = [one.failed_run[0] for one in found if one.failed_run]
     known = set(connection.execute(RECEIPTS, {"ids": ids}).scalars()) if ids else set()

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import func, select, text
 
 from models.tables import Window
+from models.wording import minute
 from tasks.database import database_errors
 from tasks.intake import Desk
 
@@ -36,6 +37,6 @@ def unusual_silence(desk: Desk) -> str | None:
 
 def _told(since: datetime, until: datetime) -> str:
     return (
-        f"warning: no call from {since:%Y-%m-%d %H:%M}Z to {until:%Y-%m-%d %H:%M}Z, though the same hours of each of "
+        f"warning: no call from {minute(since)} to {minute(until)}, though the same hours of each of "
         f"the last {WEEKS} weeks had some. Look whether the provider still logs calls for this account."
     )

@@ -12,11 +12,11 @@ from typing import Any
 import httpx
 
 from tasks.embedded import EmbeddedPostgres, Stack, client_environ
+from tasks.schedules import POOL
 from tests.builders import Json
 from tests.test_cli import Branch, eventually
 
 HOUSE = Path(__file__).parents[1]
-POOL = "callweave"
 OVER = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
 
 
