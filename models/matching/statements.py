@@ -56,15 +56,16 @@ WANTED = "CREATE TEMPORARY TABLE IF NOT EXISTS wanted (id bigint) ON COMMIT DELE
 NEIGHBOURS = """
 WITH a AS MATERIALIZED (
     SELECT c.*, m.unified_call_id FROM wanted w JOIN call c ON c.id = w.id LEFT JOIN call_member m ON m.call_id = c.id)
-SELECT b.id FROM a, unnest(number_variants(a.remote_e164) || number_variants(a.own_e164)) AS n (e164), call b
-WHERE n.e164 IS NOT NULL AND b.remote_e164 = n.e164
-  AND b.started_at BETWEEN a.started_at - %(reach)s AND a.started_at + %(reach)s
-UNION ALL SELECT b.id FROM a, unnest(number_variants(a.own_e164)) AS n (e164), call b
-WHERE a.remote_e164 IS NULL AND b.own_e164 = n.e164
-  AND b.started_at BETWEEN a.started_at - %(reach)s AND a.started_at + %(reach)s
-UNION ALL SELECT b.id FROM a, unnest(number_variants(a.own_e164)) AS n (e164), call b
-WHERE a.remote_e164 IS NOT NULL AND b.own_e164 = n.e164 AND b.remote_e164 IS NULL
-  AND b.started_at BETWEEN a.started_at - %(reach)s AND a.started_at + %(reach)s
+SELECT b.id FROM a, unnest(number_variants(a.remote_e164) || number_variants(a.own_e164)) AS n (e164), LATERAL (
+    SELECT id FROM call WHERE remote_e164 = n.e164
+      AND started_at BETWEEN a.started_at - %(reach)s AND a.started_at + %(reach)s OFFSET 0) b
+UNION ALL SELECT b.id FROM a, unnest(number_variants(a.own_e164)) AS n (e164), LATERAL (
+    SELECT id FROM call WHERE own_e164 = n.e164 AND remote_e164 IS NULL
+      AND started_at BETWEEN a.started_at - %(reach)s AND a.started_at + %(reach)s OFFSET 0) b
+UNION ALL SELECT b.id FROM a, unnest(number_variants(a.own_e164)) AS n (e164), LATERAL (
+    SELECT id FROM call WHERE own_e164 = n.e164
+      AND started_at BETWEEN a.started_at - %(reach)s AND a.started_at + %(reach)s OFFSET 0) b
+WHERE a.remote_e164 IS NULL
 UNION ALL SELECT b.id FROM a JOIN call b ON (b.provider, b.account, b.external_id)
     = (a.provider, a.account, a.parent_external_id)
 UNION ALL SELECT b.id FROM a JOIN call b ON (b.provider, b.account, b.parent_external_id)
@@ -73,7 +74,8 @@ UNION ALL SELECT b.id FROM a JOIN call b ON (b.provider, b.account, b.parent_ext
     = (a.provider, a.account, a.parent_external_id)
 UNION ALL SELECT m.call_id FROM a JOIN call_member m ON m.unified_call_id = a.unified_call_id
 """
-"""Every record that one of the wanted might be one call with, or was."""
+"""Every record that one of the wanted might be one call with, or was. OFFSET 0 keeps the planner from reading all calls
+of a number, or of a time, where one look into the index per record is meant."""
 
 CHANGED = """
 SELECT c.id FROM call c LEFT JOIN call_member m ON m.call_id = c.id
@@ -95,7 +97,7 @@ ORDER BY v.id DESC
 
 STAGES = (
     """CREATE TEMPORARY TABLE IF NOT EXISTS stage_member (call_id bigint, unified_call_id bigint, no int, leg_of bigint,
-    speaks int, confidence real, by_prior int, changed_at timestamptz) ON COMMIT DELETE ROWS""",
+    speaks bool, confidence real, by_prior bool, changed_at timestamptz) ON COMMIT DELETE ROWS""",
     """CREATE TEMPORARY TABLE IF NOT EXISTS stage_match (left_call_id bigint, right_call_id bigint,
     unified_call_id bigint, rule int, score real, margin real, prior real, start real, length real, outcome real,
     direction real, calibration_id bigint) ON COMMIT DELETE ROWS""",
@@ -165,41 +167,21 @@ WHERE w.is_new
 """
 """Before the members are written, so that it still shows which record is new and which has changed."""
 
-FORM_NEW = """
-WITH written AS (
-    INSERT INTO call_match (left_call_id, right_call_id, unified_call_id, rule, score, margin, prior, start, length,
-        outcome, direction, calibration_id)
-    SELECT left_call_id, right_call_id, unified_call_id, (%(rules)s::text[])[rule + 1], score, margin, prior, start,
-        length, outcome, direction, calibration_id FROM stage_match
-    RETURNING left_call_id, right_call_id, unified_call_id, score)
-INSERT INTO match_log (run_id, kind, left_call_id, right_call_id, unified_call_id, score, cause)
-SELECT %(run)s, 'formed', left_call_id, right_call_id, unified_call_id, score, 'new record' FROM written
-"""
-"""Where no record was in any real call so far."""
-
 LEAVE = """
 DELETE FROM call_member m USING stage_member s
 WHERE m.call_id = s.call_id
   AND (m.unified_call_id, m.leg_of, m.speaks, m.confidence, m.by_prior)
-    IS DISTINCT FROM (s.unified_call_id, nullif(s.leg_of, 0), s.speaks = 1, s.confidence, s.by_prior = 1)
+    IS DISTINCT FROM (s.unified_call_id, nullif(s.leg_of, 0), s.speaks, s.confidence, s.by_prior)
 """
 """First everybody leaves who is to be elsewhere: at no moment may a real call hold two calls of an account."""
 
 ENTER = """
 INSERT INTO call_member (call_id, unified_call_id, provider, account, leg_of, speaks, confidence, by_prior, changed_at)
-SELECT s.call_id, s.unified_call_id, a.provider, a.account, nullif(s.leg_of, 0), s.speaks = 1, s.confidence,
-    s.by_prior = 1, s.changed_at
+SELECT s.call_id, s.unified_call_id, a.provider, a.account, nullif(s.leg_of, 0), s.speaks, s.confidence, s.by_prior,
+    s.changed_at
 FROM stage_member s LEFT JOIN call_member m USING (call_id)
 JOIN unnest(%(providers)s::text[], %(accounts)s::text[]) WITH ORDINALITY AS a (provider, account, no) ON a.no = s.no
 WHERE m.call_id IS NULL
-"""
-
-ENTER_NEW = """
-INSERT INTO call_member (call_id, unified_call_id, provider, account, leg_of, speaks, confidence, by_prior, changed_at)
-SELECT s.call_id, s.unified_call_id, a.provider, a.account, nullif(s.leg_of, 0), s.speaks = 1, s.confidence,
-    s.by_prior = 1, s.changed_at
-FROM stage_member s
-JOIN unnest(%(providers)s::text[], %(accounts)s::text[]) WITH ORDINALITY AS a (provider, account, no) ON a.no = s.no
 """
 
 NOTE = """

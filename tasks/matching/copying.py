@@ -4,13 +4,16 @@ A row is the number of its fields (int16), then for each its length (int32) and 
 https://www.postgresql.org/docs/current/sql-copy.html. Without nulls and texts every row is equally long.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import psycopg
 
 from models.matching.records import DTYPE, Records
+
+Columns = dict[str, np.ndarray[Any, Any]]
+"""Equally long, by their names; bytes for texts."""
 
 HEADER = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
 TRAILER = b"\xff\xff"
@@ -36,14 +39,15 @@ def copy_out(connection: psycopg.Connection[Any], statement: str, values: Mappin
     return records
 
 
-def copy_in(
-    connection: psycopg.Connection[Any], table: str, columns: Sequence[tuple[str, np.ndarray[Any, Any]]]
-) -> None:
-    dtype = np.dtype([(name, values.dtype) for name, values in columns])
-    rows = np.empty(columns[0][1].size, wire(dtype))
+def copy_in(connection: psycopg.Connection[Any], table: str, columns: Columns, **same: str) -> None:
+    """`same`: columns of one text in every row."""
+    size = next(iter(columns.values())).size
+    columns = columns | {name: np.full(size, text.encode()) for name, text in same.items()}
+    rows = np.empty(size, wire(np.dtype([(name, values.dtype) for name, values in columns.items()])))
     rows["fields"] = len(columns)
-    for name, values in columns:
-        rows[f"{name} length"] = dtype[name].itemsize
+    for name, values in columns.items():
+        rows[f"{name} length"] = values.itemsize
         rows[name] = values
-    with connection.cursor() as cursor, cursor.copy(f"COPY {table} FROM STDIN (FORMAT binary)") as copy:
+    statement = f"COPY {table} ({', '.join(columns)}) FROM STDIN (FORMAT binary)"
+    with connection.cursor() as cursor, cursor.copy(statement) as copy:
         copy.write(HEADER + rows.tobytes() + TRAILER)

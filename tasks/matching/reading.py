@@ -167,5 +167,5 @@ def want(connection: psycopg.Connection[Any], ids: Ints) -> None:
     """Makes the table of ids that some statements are about hold these."""
     connection.execute(WANTED)
     connection.execute("TRUNCATE wanted")
-    copy_in(connection, "wanted", [("id", ids.astype(np.int64))])
+    copy_in(connection, "wanted", {"id": ids.astype(np.int64)})
     connection.execute("ANALYZE wanted")

@@ -12,15 +12,13 @@ from models.matching.statements import (
     CALM,
     DISSOLVE,
     ENTER,
-    ENTER_NEW,
     FORM,
-    FORM_NEW,
     LEAVE,
     NOTE,
     STAGES,
     VIE,
 )
-from tasks.matching.copying import copy_in
+from tasks.matching.copying import Columns, copy_in
 from tasks.matching.reading import Knowledge, Piece, read
 
 VERDICT_SCORE = 100.0
@@ -37,6 +35,14 @@ class Written(NamedTuple):
     def __add__(self, other: object) -> "Written":
         assert isinstance(other, Written)
         return Written(*(a + b for a, b in zip(self, other, strict=True)))
+
+
+class Decided(NamedTuple):
+    """What is to stand in the tables of members, pairs and rivals."""
+
+    members: Columns
+    matches: Columns
+    rivals: Columns
 
 
 def reconcile_piece(
@@ -56,9 +62,12 @@ def reconcile_piece(
     verdicts = knowledge.verdicts_on(records["id"])
     decision = decide(records, knowledge.calibrations, verdicts, records["was"])
     mine = _mine(records, decision.block, own, touched)
-    _stage(connection, records, only(decision, mine), mine, knowledge)
-    is_new = not records["was"][mine].any()
-    return _write(connection, int(mine.sum()), knowledge, run, is_new=is_new)
+    decided = _decided(records, only(decision, mine), mine, knowledge)
+    if not records["was"][mine].any():
+        _copy(connection, decided, knowledge, run[0])
+        return Written(decided.members["call_id"].size, decided.members["call_id"].size, decided.matches["rule"].size)
+    _stage(connection, decided)
+    return _write(connection, decided.members["call_id"].size, knowledge, run)
 
 
 def _mine(records: Records, block: Ints, own: int, touched: Ints | None) -> Bools:
@@ -78,16 +87,9 @@ def only(decision: Decision, mine: Bools) -> Decision:
     return decision._replace(matches=matches, rivals=(decision.rivals[0][vying], decision.rivals[1][vying]))
 
 
-def _write(
-    connection: psycopg.Connection[Any], records: int, knowledge: Knowledge, run: tuple[int, str], *, is_new: bool
-) -> Written:
+def _write(connection: psycopg.Connection[Any], records: int, knowledge: Knowledge, run: tuple[int, str]) -> Written:
     """Writes what the staged decision changes."""
     values = {"run": run[0], "cause": run[1], "rules": [str(rule) for rule in RULES]}
-    if is_new:
-        formed = connection.execute(FORM_NEW, values).rowcount
-        changed = connection.execute(ENTER_NEW, knowledge.names).rowcount
-        connection.execute(VIE)
-        return Written(records, changed, formed)
     dissolved = connection.execute(DISSOLVE, values).rowcount
     formed = connection.execute(FORM, values).rowcount
     connection.execute(LEAVE)
@@ -97,37 +99,56 @@ def _write(
     return Written(records, changed, formed, dissolved)
 
 
-def _stage(
-    connection: psycopg.Connection[Any], records: Records, decision: Decision, mine: Bools, knowledge: Knowledge
-) -> None:
+def _copy(connection: psycopg.Connection[Any], decided: Decided, knowledge: Knowledge, run_id: int) -> None:
+    """Writes of records that were in no real call so far: there is nothing to compare them with."""
+    members, matches = decided.members, decided.matches
+    for no, (provider, account) in enumerate(knowledge.accounts, 1):
+        for is_leg in (False, True):
+            chosen = (members["no"] == no) & ((members["leg_of"] != 0) == is_leg)
+            left_out = {"no"} if is_leg else {"no", "leg_of"}
+            part = {name: values[chosen] for name, values in members.items() if name not in left_out}
+            copy_in(connection, "call_member", part, provider=provider, account=account)
+    for number, rule in enumerate(RULES):
+        part = {name: values[matches["rule"] == number] for name, values in matches.items() if name != "rule"}
+        copy_in(connection, "call_match", part, rule=rule)
+    logged = {name: matches[name] for name in ("left_call_id", "right_call_id", "unified_call_id", "score")}
+    logged["run_id"] = np.full(matches["rule"].size, run_id)
+    copy_in(connection, "match_log", logged, kind="formed", cause="new record")
+    copy_in(connection, "call_rival", decided.rivals)
+
+
+def _stage(connection: psycopg.Connection[Any], decided: Decided) -> None:
     for statement in STAGES:
         connection.execute(statement)
     connection.execute("TRUNCATE stage_member, stage_match, stage_rival")
-    ids = records["id"]
-    members = _members(records, decision, knowledge)
-    copy_in(connection, "stage_member", [(name, values[mine]) for name, values in members])
-    copy_in(connection, "stage_match", _matches(records, decision, knowledge))
-    copy_in(
-        connection, "stage_rival", [("call_id", ids[decision.rivals[0]]), ("rival_call_id", ids[decision.rivals[1]])]
-    )
-    for table in ("stage_member", "stage_match", "stage_rival"):
+    for table, columns in zip(("stage_member", "stage_match", "stage_rival"), decided, strict=True):
+        copy_in(connection, table, columns)
         connection.execute(f"ANALYZE {table}")
 
 
-def _members(records: Records, decision: Decision, knowledge: Knowledge) -> list[tuple[str, Any]]:
+def _decided(records: Records, decision: Decision, mine: Bools, knowledge: Knowledge) -> Decided:
+    rivals = np.unique(records["id"][np.stack(decision.rivals, axis=1)], axis=0)
+    return Decided(
+        {name: values[mine] for name, values in _members(records, decision, knowledge).items()},
+        _matches(records, decision, knowledge),
+        {"call_id": rivals[:, 0], "rival_call_id": rivals[:, 1]},
+    )
+
+
+def _members(records: Records, decision: Decision, knowledge: Knowledge) -> Columns:
     root = decision.legs.root
     is_leg = root != np.arange(len(records))
     confidence, by_prior = _certainty(records, decision, knowledge)
-    return [
-        ("call_id", records["id"]),
-        ("unified_call_id", decision.call),
-        ("no", (records["account"] + 1).astype(np.int32)),
-        ("leg_of", np.where(is_leg, records["id"][root], 0)),
-        ("speaks", decision.legs.speaks.astype(np.int32)),
-        ("confidence", confidence.astype(np.float32)),
-        ("by_prior", by_prior.astype(np.int32)),
-        ("changed_at", records["changed"]),
-    ]
+    return {
+        "call_id": records["id"],
+        "unified_call_id": decision.call,
+        "no": (records["account"] + 1).astype(np.int32),
+        "leg_of": np.where(is_leg, records["id"][root], 0),
+        "speaks": decision.legs.speaks,
+        "confidence": confidence.astype(np.float32),
+        "by_prior": by_prior,
+        "changed_at": records["changed"],
+    }
 
 
 def _certainty(records: Records, decision: Decision, knowledge: Knowledge) -> tuple[Floats, Bools]:
@@ -149,21 +170,21 @@ def _by_prior(records: Records, decision: Decision, knowledge: Knowledge) -> Boo
     )
 
 
-def _matches(records: Records, decision: Decision, knowledge: Knowledge) -> list[tuple[str, Any]]:
+def _matches(records: Records, decision: Decision, knowledge: Knowledge) -> Columns:
     """The smaller id on the left, so that a pair has one name."""
     matches, ids = decision.matches, records["id"]
     ends = ids[matches.left], ids[matches.right]
     accounts = np.stack([records["account"][matches.left], records["account"][matches.right]])
     score = np.where(matches.rule == RULES.index(Rule.VERDICT), VERDICT_SCORE, matches.evidence.score)
     parts = {"score": score, "margin": np.minimum(matches.margin, VERDICT_SCORE)} | matches.evidence._asdict()
-    return [
-        ("left_call_id", np.minimum(*ends)),
-        ("right_call_id", np.maximum(*ends)),
-        ("unified_call_id", decision.call[matches.left]),
-        ("rule", matches.rule.astype(np.int32)),
-        *((name, values.astype(np.float32)) for name, values in parts.items()),
-        ("calibration_id", _calibration_ids(accounts, knowledge)),
-    ]
+    return {
+        "left_call_id": np.minimum(*ends),
+        "right_call_id": np.maximum(*ends),
+        "unified_call_id": decision.call[matches.left],
+        "rule": matches.rule.astype(np.int32),
+        **{name: values.astype(np.float32) for name, values in parts.items()},
+        "calibration_id": _calibration_ids(accounts, knowledge),
+    }
 
 
 def _calibration_ids(accounts: Ints, knowledge: Knowledge) -> Ints:
