@@ -25,11 +25,10 @@ def learn(records: Records, root: Ints, accounts: tuple[int, int], sampled: floa
 
     `sampled` is the share of all telephone numbers that the records were chosen by.
     """
-    positions = np.arange(len(records))
-    left, right = (np.flatnonzero((records["account"] == account) & (root == positions)) for account in accounts)
-    learnt = clock.learn(_gaps(records, left, right))
+    learnt = learn_clock(records, root, accounts)
     if learnt is None:
         return prior()
+    left, right = _calls(records, root, accounts)
     known = replace(prior(max(learnt.spread, 0.3)), track=learnt.track, spread=learnt.spread)
     known = replace(known, support=round(learnt.support), chance=_chance(records, root, accounts, sampled))
     readings = Readings(records)
@@ -41,6 +40,18 @@ def learn(records: Records, root: Ints, accounts: tuple[int, int], sampled: floa
         believed = sure.only(weigh(records, readings, sure, known).score > 0)
         known = replace(known, coverage=_coverage(records, contested, believed, (left, right)))
     return replace(known, rounding=_rounding(records, left, right)).stored
+
+
+def learn_clock(records: Records, root: Ints, accounts: tuple[int, int]) -> clock.Learnt | None:
+    """How the clock of the second account goes against that of the first; None where too few pairs tell."""
+    return clock.learn(_gaps(records, *_calls(records, root, accounts)))
+
+
+def _calls(records: Records, root: Ints, accounts: tuple[int, int]) -> tuple[Ints, Ints]:
+    """Positions of the calls of each account, legs left out."""
+    is_root = root == np.arange(len(records))
+    left, right = (np.flatnonzero((records["account"] == account) & is_root) for account in accounts)
+    return left, right
 
 
 def _gaps(records: Records, left: Ints, right: Ints) -> clock.Gaps:

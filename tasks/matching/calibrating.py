@@ -9,20 +9,20 @@ import numpy as np
 import psycopg
 
 from models.matching.calibration import Calibration, moved
-from models.matching.clock import spliced
-from models.matching.learning import learn
+from models.matching.clock import Learnt, spliced
+from models.matching.learning import learn, learn_clock
 from models.matching.legs import legs
 from models.matching.records import Records
 from models.matching.statements import ACCOUNTS, SAMPLE
 from tasks.matching.copying import copy_out
-from tasks.matching.reading import EPOCH, numbered
+from tasks.matching.reading import EPOCH, moment_of, numbered
 
 Accounts = list[tuple[str, str]]
 Pair = tuple[int, int]
 
 SAMPLE_SIZE = 60_000
 """Records that a calibration is learnt from, at most: chosen by telephone number, so that candidates stay together."""
-RECENT_SIZE = 15_000
+RECENT_SIZE = 10_000
 """The newest records, by which every run checks whether the clocks still stand as they did."""
 
 NEWEST = """
@@ -81,8 +81,10 @@ def calibrate(connection: psycopg.Connection[Any], accounts: Accounts, *, full: 
     root = legs(records).root
     adopted = []
     for pair in pairs:
-        fresh = learn(records, root, pair, share)
-        change = _change(known.get(pair), fresh, None if full else since)
+        if full or known[pair].calibration.is_prior:
+            change = _change(known.get(pair), learn(records, root, pair, share), is_whole=full)
+        else:
+            change = _followed(known[pair].calibration, learn_clock(records, root, pair), since)
         if change is not None:
             made = change._replace(pair=pair)
             _adopt(connection, [*accounts[pair[0]], *accounts[pair[1]]], known.get(pair), made)
@@ -109,22 +111,20 @@ def _one(connection: psycopg.Connection[Any], query: str, *values: Any) -> Any:
     return row[0]
 
 
-def _change(known: Version | None, fresh: Calibration, since: datetime | None) -> Adopted | None:
-    """What is to be adopted; learnt from the newest records alone, only the newest stretch of the clock is."""
+def _change(known: Version | None, fresh: Calibration, *, is_whole: bool) -> Adopted | None:
+    """What is to be adopted; from the newest records alone, no prior is."""
     if known is None:
         return Adopted((0, 0), None, fresh, "too few pairs yet: a prior" if fresh.is_prior else "learnt", None)
     before = known.calibration
-    if since is None or before.is_prior:
-        reason = moved(before, fresh) if not fresh.is_prior or since is None else None
-        return Adopted((0, 0), before, fresh, reason, None) if reason else None
-    if fresh.is_prior:
+    reason = moved(before, fresh) if is_whole or not fresh.is_prior else None
+    return Adopted((0, 0), before, fresh, reason, None) if reason else None
+
+
+def _followed(before: Calibration, learnt: Learnt | None, since: datetime) -> Adopted | None:
+    """The newest stretch of the clock, where it has moved: of a known calibration, that is all that the newest tell."""
+    if learnt is None:
         return None
-    return _followed(before, fresh, since)
-
-
-def _followed(before: Calibration, fresh: Calibration, since: datetime) -> Adopted | None:
-    moment = (since - EPOCH) // timedelta(microseconds=1)
-    track = spliced(before.track, fresh.track, moment)
+    track = spliced(before.track, learnt.track, moment_of(since))
     step = max(0.5, before.spread / 2)
     shift = float(np.abs(before.track.at(track.knots) - track.offsets).max())
     if shift <= step:
