@@ -20,8 +20,8 @@ PARTS = ("prior", "start", "length", "outcome", "direction")
 def reconcile(options: Namespace) -> int:
     settings = Settings()
     request = Request(streams=(StreamName.CALLS,), since=options.since, until=options.until, full=options.full)
-    with running_stack(settings) as url:
-        document = reconciled(url, request)
+    with running_stack(settings):
+        document = reconciled(request)
     if options.json:
         terminal.show_json(document)
     else:
@@ -29,23 +29,23 @@ def reconcile(options: Namespace) -> int:
     return 0
 
 
-def reconciled(url: str, request: Request) -> dict[str, Any]:
+def reconciled(request: Request) -> dict[str, Any]:
     """Runs the flow, on a stack that is running; what came of it. Raises what it failed with."""
     from flows.reconcile import reconcile as flow
-    from tasks.matching.reporting import latest, report
 
     with calm():
         began = time.monotonic()
         state = flow(since=request.since, until=request.until, full=request.full, return_state=True)
         seconds = round(time.monotonic() - began, 3)
-    error = state.result(raise_on_failure=False)
+    result: Any = state.result(raise_on_failure=False)
     if state.is_failed() or state.is_crashed():
-        raise error if isinstance(error, CallweaveError) else CallweaveError(f"The reconciliation failed: {error}")
-    told = report(url)
+        raise result if isinstance(result, CallweaveError) else CallweaveError(f"The reconciliation failed: {result}")
+    written, told = result
     return {
         "state": "completed",
         "seconds": seconds,
-        **latest(url),
+        **written._asdict(),
+        "since": told.since,
         "pairs": told.pairs,
         "calibrations": told.calibrations,
         "unmatched": told.reasons,

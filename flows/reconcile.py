@@ -15,6 +15,7 @@ from flows.forms import Moment
 from flows.markdown import table
 from models.matching.records import Ints
 from models.matching.report import picture
+from models.wording import minute
 from tasks.home import database
 from tasks.matching.reading import Knowledge, Piece
 from tasks.matching.reporting import Report, brief, report, zone_faults
@@ -56,6 +57,7 @@ def markdown(told: Report, written: Written) -> str:
     sections = [
         _counted(written),
         f"Measured precision: {told.precision.told}.",
+        f"Below: {f'the newest calls, since {minute(told.since)}' if told.since else 'all calls'}.",
         "## Matched share\n" + table(told.pairs),
         "## Calibrations\n" + table(brief(told.calibrations)),
         *zone_faults(told.calibrations),
@@ -88,5 +90,9 @@ def reconcile(since: Moment = None, until: Moment = None, full: bool = False) ->
         run = Reconciliation(url, Ask(since=since, until=until, full=full), flow_run.id)
         with run.begun():
             work(run)
-        create_markdown_artifact(markdown(report(url), run.written), key="reconcile", description=DESCRIPTION)
-    return Completed(message=f"{run.written.records:,} records decided, {run.written.formed:,} pairs formed")
+        told = report(url, whole=run.is_whole)
+        create_markdown_artifact(markdown(told, run.written), key="reconcile", description=DESCRIPTION)
+    return Completed(
+        message=f"{run.written.records:,} records decided, {run.written.formed:,} pairs formed",
+        data=(run.written, told),
+    )

@@ -57,7 +57,7 @@ def demo(_options: Namespace) -> int:
         with one_engine(database_url) as engine:
             agrees = _summary(engine, url)
         say("\nEvery call, once: recognising the same call in all of them.\n")
-        show(reconciled(database_url, Request(streams=(StreamName.CALLS,))))
+        show(reconciled(Request(streams=(StreamName.CALLS,))))
         with one_engine(database_url) as engine:
             show_score(engine, url)
     say("\nEverything is stopped again. What next:\n" + NEXT)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from bench.matching import measure, worlds
 from bench.matching import stored as storing
+from tasks.matching import reporting
 from tasks.matching import run as running
 from tasks.matching.explaining import explain, judge
 from tasks.matching.reporting import report, zone_faults
@@ -279,6 +280,22 @@ def test_verdicts(base: Base) -> None:
     assert base.calls() == [["a0", "b900"], ["b0.3"]]
     assert report(base.url).precision[:2] == (0, 1)
     assert [pair["rule"] for pair in explain(base.url, "a", "a0").pairs] == ["verdict"]
+
+
+def test_report_of_the_newest(base: Base, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that looked at changes only is reported by the newest calls, a whole run by all of them."""
+    monkeypatch.setattr(reporting, "NEWEST", 5)
+    for hour in range(4):
+        base.put("a", hour * 3600, 40)
+        base.put("b", hour * 3600 + 0.4, 40)
+    base.put("a", 5 * 3600, 40)
+    base.reconcile()
+    told = [report(base.url), report(base.url, whole=False)]
+
+    counted = [[(pair["left_calls"], pair["right_calls"], pair["matched"]) for pair in one.pairs] for one in told]
+    assert counted == [[(5, 4, 4)], [(3, 2, 2)]]
+    assert [one.since for one in told] == [None, at(2 * 3600)]
+    assert [sum(row["count"] for row in one.reasons) for one in told] == [1, 1]
 
 
 def test_a_verdict_across_pieces(base: Base) -> None:

@@ -1,6 +1,7 @@
 """What stands in the database of real calls, as people are told it."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -8,22 +9,31 @@ import psycopg
 from psycopg.rows import dict_row
 
 from models.matching.calibration import Calibration
-from models.matching.records import Floats
+from models.matching.records import SECOND, Floats
 from models.matching.report import interval
 from tasks.database import connect
 from tasks.matching.reading import moment_of
 
+NEWEST = 5_000
+"""Records that a run is reported by which looked at changes only: of a million, it would take longer than the run."""
+
+SINCE = "SELECT min(started_at) FROM (SELECT started_at FROM call ORDER BY started_at DESC LIMIT %s) newest"
 PAIRS = """
-    SELECT p.left_provider, p.left_account, p.right_provider, p.right_account,
-           (SELECT count(*) FROM call_member m WHERE (m.provider, m.account) = (p.left_provider, p.left_account)
-               AND m.leg_of IS NULL) AS left_calls,
-           (SELECT count(*) FROM call_member m WHERE (m.provider, m.account) = (p.right_provider, p.right_account)
-               AND m.leg_of IS NULL) AS right_calls,
-           (SELECT count(*) FROM call_member l JOIN call_member r USING (unified_call_id)
-            WHERE (l.provider, l.account, r.provider, r.account)
-                = (p.left_provider, p.left_account, p.right_provider, p.right_account)
-              AND l.leg_of IS NULL AND r.leg_of IS NULL) AS matched
+    WITH held AS MATERIALIZED (
+        SELECT m.provider, m.account, m.unified_call_id FROM call c JOIN call_member m ON m.call_id = c.id
+        WHERE c.started_at >= %(since)s AND m.leg_of IS NULL),
+    counted AS (SELECT provider, account, count(*) AS calls FROM held GROUP BY provider, account),
+    matched AS (
+        SELECT l.provider, l.account, r.provider AS other_provider, r.account AS other_account, count(*) AS calls
+        FROM held l JOIN held r USING (unified_call_id)
+        WHERE (l.provider, l.account) < (r.provider, r.account) GROUP BY 1, 2, 3, 4)
+    SELECT p.left_provider, p.left_account, p.right_provider, p.right_account, coalesce(l.calls, 0) AS left_calls,
+           coalesce(r.calls, 0) AS right_calls, coalesce(m.calls, 0) AS matched
     FROM (SELECT DISTINCT left_provider, left_account, right_provider, right_account FROM calibration) p
+    LEFT JOIN counted l ON (l.provider, l.account) = (left_provider, left_account)
+    LEFT JOIN counted r ON (r.provider, r.account) = (right_provider, right_account)
+    LEFT JOIN matched m ON (m.provider, m.account, other_provider, other_account)
+        = (left_provider, left_account, right_provider, right_account)
     ORDER BY 1, 2, 3, 4
 """
 CALIBRATIONS = """
@@ -33,15 +43,15 @@ CALIBRATIONS = """
                ORDER BY version) AS before
     FROM calibration ORDER BY left_provider, left_account, right_provider, right_account, version DESC
 """
-REASONS = "SELECT provider, account, reason, count(*) FROM v1.unmatched_call GROUP BY 1, 2, 3 ORDER BY 1, 2, 4 DESC"
-LATEST = "SELECT records, changed, formed, dissolved FROM reconcile_run ORDER BY id DESC LIMIT 1"
+REASONS = """
+    SELECT provider, account, reason, count(*) FROM unmatched_record WHERE started_at >= %(since)s
+    GROUP BY 1, 2, 3 ORDER BY 1, 2, 4 DESC
+"""
 VERDICTS = "SELECT count(*) FILTER (WHERE same) AS right, count(*) AS asked FROM verdict WHERE held"
 GAPS = """
-    SELECT a.provider || ':' || a.account, b.provider || ':' || b.account,
-           extract(epoch FROM b.started_at - a.started_at)::float8, b.started_at
-    FROM (SELECT * FROM call_match WHERE rule IN ('numbers', 'remote') ORDER BY left_call_id DESC LIMIT 5000) x
-    JOIN call a ON a.id IN (x.left_call_id, x.right_call_id) JOIN call b ON b.id IN (x.left_call_id, x.right_call_id)
-    WHERE (a.provider, a.account) < (b.provider, b.account)
+    SELECT l.provider || ':' || l.account, r.provider || ':' || r.account, l.started_at, r.started_at
+    FROM (SELECT * FROM call_match WHERE rule IN ('numbers', 'remote') ORDER BY left_call_id DESC LIMIT 1000) x
+    JOIN call l ON l.id = x.left_call_id JOIN call r ON r.id = x.right_call_id
 """
 
 
@@ -62,6 +72,8 @@ class Precision(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Report:
+    since: datetime | None
+    """Of calls that began then or later; None: of all."""
     pairs: list[dict[str, Any]]
     calibrations: list[dict[str, Any]]
     reasons: list[dict[str, Any]]
@@ -70,23 +82,26 @@ class Report:
     """Start gaps of matches before and after calibration, seconds."""
 
 
-def report(database_url: str) -> Report:
+def report(database_url: str, *, whole: bool = True) -> Report:
+    """`whole`: of all calls, else of the newest."""
     with connect(database_url) as connection, connection.cursor(row_factory=dict_row) as cursor:
+        since = None if whole else _since(connection)
+        stretch = {"since": since or "-infinity"}
         known = cursor.execute(CALIBRATIONS).fetchall()
         judged = cursor.execute(VERDICTS).fetchone() or {"right": 0, "asked": 0}
         return Report(
-            pairs=[_with_shares(row) for row in cursor.execute(PAIRS).fetchall()],
+            since=since,
+            pairs=[_with_shares(row) for row in cursor.execute(PAIRS, stretch).fetchall()],
             calibrations=[described(row) for row in known],
-            reasons=cursor.execute(REASONS).fetchall(),
+            reasons=cursor.execute(REASONS, stretch).fetchall(),
             precision=Precision(judged["right"], judged["asked"]),
             gaps=_gaps(connection, known),
         )
 
 
-def latest(database_url: str) -> dict[str, int]:
-    """The counts of the newest run."""
-    with connect(database_url) as connection, connection.cursor(row_factory=dict_row) as cursor:
-        return cursor.execute(LATEST).fetchone() or {}
+def _since(connection: psycopg.Connection[Any]) -> datetime | None:
+    (since,) = connection.execute(SINCE, [NEWEST]).fetchone() or (None,)
+    return since
 
 
 def calibrations(database_url: str) -> list[dict[str, Any]]:
@@ -176,7 +191,6 @@ def _durations(known: Calibration) -> str:
 
 
 def _gaps(connection: psycopg.Connection[Any], known: list[dict[str, Any]]) -> tuple[Floats, Floats]:
-    rows = connection.execute(GAPS).fetchall()
     tracks = {
         (
             f"{row['left_provider']}:{row['left_account']}",
@@ -184,6 +198,13 @@ def _gaps(connection: psycopg.Connection[Any], known: list[dict[str, Any]]) -> t
         ): Calibration.from_json(row["parameters"]).track
         for row in known
     }
-    before = np.array([seconds for *_, seconds, _ in rows], float)
-    offsets = [float(tracks[left, right].at(np.array([moment_of(at)]))[0]) for left, right, _, at in rows]
-    return before, before - np.array(offsets, float)
+    started: dict[tuple[str, str], list[tuple[int, int]]] = {pair: [] for pair in tracks}
+    for one, other, first, second in connection.execute(GAPS).fetchall():
+        pair, ends = ((one, other), (first, second)) if (one, other) in tracks else ((other, one), (second, first))
+        started[pair].append((moment_of(ends[0]), moment_of(ends[1])))
+    before, after = [np.empty(0)], [np.empty(0)]
+    for pair, both in started.items():
+        left, right = np.array(both, np.int64).reshape(-1, 2).T
+        before.append((right - left) / SECOND)
+        after.append(before[-1] - tracks[pair].at(right))
+    return np.concatenate(before), np.concatenate(after)

@@ -23,7 +23,7 @@ PATIENCE = "10min"
 PIECE = 40_000
 """Records of one piece: what bounds the memory."""
 TOUCHED_PIECE = 5_000
-OPTIONS = " -c synchronous_commit=off -c work_mem=64MB"
+OPTIONS = " -c synchronous_commit=off -c work_mem=64MB -c max_parallel_workers_per_gather=0 -c jit=off"
 """What a crash takes back, the next run does again."""
 MANY = 10_000
 """Changes after which Postgres is told to look at the tables anew."""
@@ -69,11 +69,13 @@ class Reconciliation:
     adopted: list[Adopted] = field(default_factory=list)
     written: Written = field(default_factory=Written)
     run_id: int = 0
+    is_whole: bool = False
+    """Every call was looked at, not only what has changed, or a range."""
 
     @contextmanager
     def begun(self) -> Iterator[None]:
         """Holds the lock and keeps the receipt; what fails in between is written into it."""
-        with connect(self.database_url) as holder:
+        with connect(self.database_url, OPTIONS) as holder:
             holder.autocommit = True
             holder.execute(f"SET lock_timeout = '{PATIENCE}'")
             try:
@@ -104,12 +106,12 @@ class Reconciliation:
         return self.ask.since is not None or self.ask.until is not None
 
     def calibrate(self) -> list[Adopted]:
-        with connect(self.database_url) as connection:
+        with connect(self.database_url, OPTIONS) as connection:
             self.adopted = calibrate(connection, accounts_of(connection), full=self.ask.full)
         return self.adopted
 
     def knowledge(self) -> Knowledge:
-        with connect(self.database_url) as connection:
+        with connect(self.database_url, OPTIONS) as connection:
             accounts = accounts_of(connection)
             known = versions(connection, accounts)
             verdicts = tuple((left, right, same) for left, right, same in connection.execute(VERDICTS).fetchall())
@@ -122,12 +124,13 @@ class Reconciliation:
 
     def pieces(self) -> tuple[list[Piece], Ints | None]:
         """The pieces, and the ids the run is about; None for every record."""
-        with connect(self.database_url) as connection:
+        with connect(self.database_url, OPTIONS) as connection:
             last = _one(connection, LAST)
             horizon = ALWAYS[0] if self.ask.full or last is None else last
             gone = connection.execute(CLEAR, {"run": self.run_id, "since": horizon}).rowcount
             self.written += Written(dissolved=gone)
             since = self._decide_anew_since(last)
+            self.is_whole = since == ALWAYS[0] and self.ask.until is None
             if since is not None:
                 return _ranges(connection, since, self.ask.until or ALWAYS[1]), None
             touched = np.array([id_ for (id_,) in connection.execute(CHANGED, {"since": last}).fetchall()], np.int64)
