@@ -4,20 +4,21 @@ import contextvars
 import gc
 import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any
 
 from flows import terminal
-from models.vocabulary import StreamName
+from models.errors import CallweaveError
+from models.vocabulary import RunState, StreamName
 from tasks.embedded import client_environ, stack
 from tasks.home import database, refuse_behind
 from tasks.line import Line
-from tasks.run import Request
+from tasks.run import BEGUN, Request, StreamRun
 from tasks.settings import Account, Settings
 
 PATIENCE = 5.0
-"""Seconds that Prefect's own threads get to send their last logs and events."""
+"""Seconds that Prefect's own threads get to send their last logs and events, and flows that are stopped to end."""
 
 
 @contextmanager
@@ -62,15 +63,42 @@ def run_all(jobs: list[tuple[Account, Callable[[], Any]]], request: Request) -> 
     """Runs one flow per account, side by side; returns the lines of all, in the order of the jobs."""
     # What was imported is never garbage: without it in the way, collecting costs next to nothing.
     gc.freeze()
-    with calm(), terminal.watched() as lines, ThreadPoolExecutor(max_workers=len(jobs)) as pool:
+    with calm(), terminal.watched() as lines, _begun() as runs:
+        pool = ThreadPoolExecutor(max_workers=len(jobs))
         futures = [pool.submit(contextvars.copy_context().run, job) for _, job in jobs]
-        errors = [future.exception() for future in futures]
+        try:
+            errors = [future.exception() for future in futures]
+        except KeyboardInterrupt:
+            _abandon(runs, futures)
+            raise
+        finally:
+            pool.shutdown(wait=False)
     result = []
     for (account, _), error in zip(jobs, errors, strict=True):
         for stream in request.streams:
             line = lines.all.get((account.provider.name, stream))
             result.append(line or _failed(account, stream, error))
     return result
+
+
+@contextmanager
+def _begun() -> Iterator[list[StreamRun]]:
+    """The runs that begin in this process meanwhile."""
+    runs: list[StreamRun] = []
+    token = BEGUN.set(runs)
+    try:
+        yield runs
+    finally:
+        BEGUN.reset(token)
+
+
+def _abandon(runs: list[StreamRun], futures: list[Future[Any]]) -> None:
+    """Ctrl-C reaches the main thread only: the flows are told, and not waited for longer than people wait."""
+    for run in runs:
+        if run.line.state is RunState.RUNNING:
+            with suppress(CallweaveError):
+                run.abandon()
+    wait(futures, PATIENCE)
 
 
 def _failed(account: Account, stream: StreamName, error: BaseException | None) -> Line:

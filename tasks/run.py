@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from threading import Event
@@ -112,6 +113,10 @@ def runtime(settings: Settings, account: Account, database_url: str, *, bulk: bo
         opened.close()
 
 
+BEGUN: ContextVar[list["StreamRun"] | None] = ContextVar("BEGUN", default=None)
+"""Who keeps the runs that begin here, to stop them: a command, where a worker stops its own process."""
+
+
 class StreamRun:
     """One stream of one run."""
 
@@ -161,6 +166,8 @@ class StreamRun:
         self._run_id = in_transaction(
             self._engine, lambda connection: connection.execute(statement.returning(Run.id)).scalar_one()
         )
+        if (begun := BEGUN.get()) is not None:
+            begun.append(self)
 
     def heartbeat(self, **values: Any) -> None:
         receipt = self.line.receipt
