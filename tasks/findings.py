@@ -8,6 +8,7 @@ from sqlalchemy import Connection, RowMapping, TextClause, text
 
 from models.findings import Freshness, Place, Rejections, rejected, stale
 from models.incidents import Cause, Finding, Key
+from models.matching.statements import LOCK
 from models.vocabulary import StreamName
 from models.wording import minute
 from tasks.client import masked
@@ -82,14 +83,16 @@ WHERE reason LIKE 'the clock moved%' AND adopted_at > statement_timestamp() - CA
 ORDER BY pair, adopted_at DESC
 """)
 RECONCILING = text("""
-SELECT newest.state, newest.error, newest.flow_run_id, newest.started_at, good.at AS completed_at,
-       (SELECT count(*) FROM reconcile_run b WHERE b.id > coalesce(good.id, 0) AND b.state = 'failed') AS runs
-FROM (SELECT * FROM reconcile_run
-      WHERE state <> 'running' OR started_at < statement_timestamp() - CAST(:within AS interval)
-      ORDER BY id DESC LIMIT 1) newest
-LEFT JOIN LATERAL (SELECT id, finished_at AS at FROM reconcile_run WHERE state = 'completed'
-    ORDER BY id DESC LIMIT 1) good ON true
-WHERE newest.state <> 'completed' AND newest.id > coalesce(good.id, 0)
+WITH last AS MATERIALIZED (SELECT coalesce(max(id), 0) AS good FROM reconcile_run WHERE state = 'completed'),
+bad AS (
+    SELECT *, state = 'running' AND (id < (SELECT max(id) FROM reconcile_run) OR NOT EXISTS (
+        SELECT FROM pg_locks l JOIN pg_database d ON d.oid = l.database AND d.datname = current_database()
+        WHERE l.locktype = 'advisory' AND l.classid = 0 AND l.objid = :lock AND l.granted)) AS is_dead
+    FROM reconcile_run WHERE id > (SELECT good FROM last) AND state IN ('failed', 'running'))
+SELECT error, is_dead, flow_run_id, started_at, count(*) OVER () AS runs,
+       (SELECT finished_at FROM reconcile_run WHERE id = (SELECT good FROM last)) AS completed_at
+FROM bad WHERE state = 'failed' OR is_dead OR started_at < statement_timestamp() - CAST(:within AS interval)
+ORDER BY id DESC LIMIT 1
 """)
 FRESHNESS = text("""
 SELECT provider, account, stream, complete_up_to FROM v1.sync_status WHERE complete_up_to IS NOT NULL
@@ -155,12 +158,18 @@ def of_reconciling(connection: Connection) -> list[Finding]:
         Finding(
             key=Key(Cause.RECONCILE),
             since=row["completed_at"] or row["started_at"],
-            times=max(row["runs"], 1),
-            detail=masked(row["error"] or "a run began more than an hour ago and has not ended"),
+            times=row["runs"],
+            detail=_not_reconciled(row),
             flow_run_id=row["flow_run_id"],
         )
-        for row in rows(connection, RECONCILING, within=RECONCILED_WITHIN)
+        for row in rows(connection, RECONCILING, within=RECONCILED_WITHIN, lock=LOCK)
     ]
+
+
+def _not_reconciled(row: RowMapping) -> str:
+    if row["is_dead"]:
+        return "a run ended without a word: its process was killed, or its machine stopped"
+    return masked((row["error"] or "a run began more than an hour ago and has not ended").partition("\n")[0])
 
 
 def of_freshness(

@@ -13,6 +13,7 @@ from sqlalchemy import Engine
 from flows.alerts import after_a_run
 from models.findings import Deployed
 from sandbox.server import Sandbox
+from tasks.matching.run import Ask, Reconciliation
 from tests.alerts import Alerts, Desk
 from tests.builders import CALLS, CONTACTS, Office, decoded, iso, sakari_call, take_in
 
@@ -264,19 +265,33 @@ def test_clock(desk: Desk, alerts: Alerts) -> None:
 
 
 def test_reconciliation(desk: Desk, alerts: Alerts) -> None:
-    """A reconciliation that fails is told, until one completes."""
+    """A reconciliation that fails, or whose process was killed, is told until one completes; not one at work."""
     ran = """
         INSERT INTO reconcile_run (state, cause, horizon, whole, error, finished_at)
         VALUES (%s, '', now(), true, %s, now())"""
     for _ in range(2):
-        desk.change(ran, "failed", "deadlock")
+        desk.change(ran, "failed", "deadlock\nLINE 7")
         desk.watch()
-    assert alerts.titles == ["recognising the same call fails"]
-    alerts.take()
+    (told,) = alerts.take()
+    assert told["title"] == "Callweave: recognising the same call fails"
+    assert told["message"].startswith("deadlock\nSince")
 
     desk.change(ran, "completed", None)
     desk.watch()
-    assert alerts.titles == ["over: recognising the same call fails"]
+    assert [one["title"] for one in alerts.take()] == ["Callweave: over: recognising the same call fails"]
+
+    def stopped() -> None:
+        with Reconciliation(desk.office.database_url, Ask()).begun():
+            desk.watch()
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        stopped()
+    desk.watch()
+    assert alerts.received == [], "neither one at work nor one that somebody stopped"
+    desk.change(ran, "running", None)
+    desk.watch()
+    assert alerts.take()[0]["message"].startswith("a run ended without a word")
 
 
 # --- delivery

@@ -6,6 +6,9 @@ something: 0 for no number and no parent, -infinity for no time, -1 for no durat
 
 from models.vocabulary import Direction, Outcome
 
+LOCK = 5_050_505
+"""The advisory lock of a reconciliation at work: pieces of two runs would work against each other."""
+
 
 def _place(column: str, words: type[Outcome] | type[Direction]) -> str:
     """The place of a word in its vocabulary, the unknown one's where it is not in it."""

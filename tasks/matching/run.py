@@ -11,14 +11,12 @@ import psycopg
 
 from models.errors import DatabaseUnavailable
 from models.matching.records import Ints
-from models.matching.statements import CHANGED, CLEAR, VERDICTS
+from models.matching.statements import CHANGED, CLEAR, LOCK, VERDICTS
 from tasks.database import connect
 from tasks.matching.calibrating import Adopted, accounts_of, calibrate, versions
 from tasks.matching.reading import EPOCH, Knowledge, Piece, want
 from tasks.matching.writing import Written, reconcile_piece
 
-LOCK = 5_050_505
-"""One reconciliation at a time: pieces of two runs would work against each other."""
 PATIENCE = "10min"
 PIECE = 40_000
 """Records of one piece: what bounds the memory."""
@@ -85,8 +83,12 @@ class Reconciliation:
             self.run_id = _one(holder, BEGIN, [self.flow_run_id, self.cause, not self._is_range])
             try:
                 yield
-            except BaseException as error:
+            except Exception as error:
                 self._finish(holder, "failed", str(error))
+                raise
+            except BaseException:
+                # Ctrl-C, cancelled, or its worker was told to end: no trouble, the next one does it.
+                self._finish(holder, "stopped", None)
                 raise
             self._finish(holder, "completed", None)
             if self.written.changed > MANY:
