@@ -150,7 +150,7 @@ class Deployed:
     """(provider, stream) that it syncs."""
     is_on: bool
     waiting_since: datetime | None
-    """When its next run should start, or should have; None where none is planned."""
+    """When its next run should start, or should have; where none is planned, since when one should be."""
     due: datetime | None
     """The newest time, old enough to be over, at which it should have run."""
     failed_run: tuple[str, datetime, str] | None = None

@@ -49,10 +49,15 @@ def _deployed(client: Any, deployment: Any, flow: str, now: datetime) -> Deploye
         name=f"{flow}/{deployment.name}",
         streams=frozenset((of_provider, stream) for stream in streams) if of_provider else frozenset(),
         is_on=not deployment.paused and any(schedule.active for schedule in deployment.schedules),
-        waiting_since=runs.next_start(),
+        waiting_since=runs.next_start() or _changed_at(deployment),
         due=runs.last_start(before=now - work),
         failed_run=runs.last_failure(),
     )
+
+
+def _changed_at(deployment: Any) -> datetime | None:
+    """When it was deployed or switched on: it takes Prefect a minute to plan its first run."""
+    return max((one.updated for one in (deployment, *deployment.schedules) if one.updated), default=None)
 
 
 class _Runs:
