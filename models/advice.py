@@ -36,8 +36,8 @@ ADVICE = {
     Cause.FAILED: Advice(
         "the sync fails",
         "Some or all of the last run's windows could not be read. What was read is kept; the rest waits.",
-        "The sentence above says what the provider or the database answered. Correct that, then run "
-        "`callweave sync {provider}` or wait for the next run.",
+        "The sentence above says what the provider or the database answered; docs/operating.md explains the common "
+        "ones. Correct that, then run `callweave sync {provider} {streams}` or wait for the next run.",
     ),
     Cause.KILLED: Advice(
         "a run ended without a word",
@@ -48,13 +48,14 @@ ADVICE = {
     Cause.BACKFILL: Advice(
         "a backfill did not complete",
         "An explicit range is not whole. The schedule does not read it.",
-        "Start the same backfill again: it goes on where this one stopped.",
+        "Start it again, in Prefect's UI or with `callweave backfill {provider}` and the range named above: it goes on "
+        "where this one stopped.",
     ),
     Cause.HELD_BACK: Advice(
         "deletes are held back",
         "Many records are missing at the provider, more than the delete brake allows. They stay here as they were.",
         "Look whether they are really gone: was the key narrowed, a channel closed, an account cleaned up? If they "
-        "are, run `callweave sync {provider} --stream {stream} --full --allow-deletes` with the range named above.",
+        "are, run `callweave sync {provider} {streams} --full --allow-deletes` with the range named above, if one is.",
     ),
     Cause.STALE: Advice(
         "not fresh",
@@ -66,15 +67,15 @@ ADVICE = {
         "windows stay unproven",
         "They were read to the end, and it cannot be shown that nothing is missing: the list moves, or its totals "
         "disagree with its records.",
-        "`callweave status` names them and why. If it does not pass in a day, report it to the provider with that "
-        "sentence.",
+        "`callweave status` names them and why; `callweave sync {provider} {streams}` reads them again. If it does not "
+        "pass in a day, report it to the provider with that sentence.",
     ),
     Cause.REJECTED: Advice(
         "too many records cannot be read",
         "They have no id or no start time, or cannot be kept as they are; the provider may have changed its format. "
         "They are kept aside and tried again when they are read again.",
         "SELECT reason, payload FROM v1.rejected_row WHERE provider = '{provider}' AND resolved_at IS NULL; then tell "
-        "the provider, or correct the mapping.",
+        "the provider, or correct the mapping, and run `callweave sync {provider} {streams} --full`.",
     ),
     Cause.SILENCE: Advice(
         "no calls at all",
@@ -86,7 +87,8 @@ ADVICE = {
         "a clock has moved",
         "The clocks of two providers differ otherwise than before. The new difference was learnt and calls since then "
         "are matched by it.",
-        "Nothing here. `callweave status` shows both clocks: tell the provider whose times are wrong if it goes on.",
+        "Nothing here; it is over a day after the last move. `callweave check` compares each provider's clock with "
+        "ours: tell the one whose clock is wrong, if it goes on.",
     ),
     Cause.RECONCILE: Advice(
         "recognising the same call fails",
@@ -126,7 +128,7 @@ def opening(group: Sequence[Incident], who: str, link: str | None) -> Message:
         *_details(group),
         f"Since {minute(min(one.since for one in group))}, seen {_times(group)}.",
         "It means: " + " ".join([advice.means, *dict.fromkeys(one.consequence for one in group if one.consequence)]),
-        f"To do: {_filled(advice.do, first)}",
+        f"To do: {_filled(advice.do, group)}",
         *([f"Account: {first.account}"] if first.account else []),
         *([f"Run: {link}"] if link else []),
         f"More: docs/operating.md, `{first.cause}`.",
@@ -137,13 +139,15 @@ def opening(group: Sequence[Incident], who: str, link: str | None) -> Message:
 def recovery(group: Sequence[Incident], who: str) -> Message:
     """What people are told when it is over; also of what they could not be told before."""
     since, until = min(one.since for one in group), max(one.closed_at or one.last_seen_at for one in group)
-    minutes = max(round((until - since).total_seconds() / 60), 1)
+    minutes = _counted(max(round((until - since).total_seconds() / 60), 1), "minute")
     title = ADVICE[group[0].cause].title
+    places = ", ".join(one.stream for one in group if one.stream)
     untold = [] if all(one.is_told for one in group) else ["Nobody could be told when it began:", *_details(group)]
     lines = [
-        f"It is over: {title}.",
-        f"From {minute(since)} to {minute(until)}, {minutes:,} minutes, seen {_times(group)}.",
+        f"It is over: {title}{f' ({places})' if places else ''}.",
+        f"From {minute(since)} to {minute(until)}, {minutes}, seen {_times(group)}.",
         *untold,
+        *([f"Account: {group[0].account}"] if group[0].account else []),
     ]
     return Message(f"Callweave: {_subject(who)}over: {title}", "\n".join(lines))
 
@@ -156,10 +160,15 @@ def _subject(who: str) -> str:
     return f"{who}: " if who else ""
 
 
-def _filled(text: str, incident: Incident) -> str:
-    return text.replace("{provider}", incident.provider).replace("{stream}", incident.stream)
+def _filled(text: str, group: Sequence[Incident]) -> str:
+    streams = " ".join(f"--stream {one.stream}" for one in group)
+    return text.replace("{provider}", group[0].provider).replace("{streams}", streams)
 
 
 def _times(group: Sequence[Incident]) -> str:
     number = max(one.times for one in group)
     return "once" if number == 1 else f"{number:,} times"
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"

@@ -1,7 +1,7 @@
 """What the runs that have ended left to be told: of the live streams, of backfills, of held-back deletes."""
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, text
@@ -9,7 +9,7 @@ from sqlalchemy import Connection, RowMapping, text
 from models.findings import Streak, of_runs
 from models.incidents import Cause, Finding, Key
 from tasks.client import masked
-from tasks.findings import rows, span
+from tasks.findings import rows
 from tasks.run import STOPPED
 
 DEAD = "interval '2 minutes'"
@@ -88,7 +88,7 @@ def _backfills(connection: Connection, where: Mapping[str, Any]) -> list[Finding
         at = {name: row[name] for name in ("provider", "account", "stream")}
         (left,) = rows(connection, UNREAD, **at)
         if left["windows"]:
-            detail = f"{_masked(row)['error']} {span(left)}"
+            detail = f"{_masked(row)['error']} ({left['windows']:,} windows{_between(left['since'], left['until'])})"
             key = Key(Cause.BACKFILL, **at)
             found.append(
                 Finding(key=key, since=row["since"], times=row["runs"], detail=detail, flow_run_id=row["flow_run_id"])
@@ -101,16 +101,16 @@ def _held_back(connection: Connection, where: Mapping[str, Any]) -> list[Finding
         Finding(
             key=Key(Cause.HELD_BACK, row["provider"], row["account"], row["stream"]),
             since=row["finished_at"],
-            detail=f"{row['held_back']:,} records are missing from the provider's lists{_between(row)}",
+            detail=f"{row['held_back']:,} records are missing from the provider's lists"
+            f"{_between(row['held_since'], row['held_until'])}",
             flow_run_id=row["flow_run_id"],
         )
         for row in rows(connection, HELD_BACK, **where)
     ]
 
 
-def _between(row: RowMapping) -> str:
-    """The range as the command line takes it."""
-    if row["held_since"] is None:
+def _between(since: datetime | None, until: datetime | None) -> str:
+    """The range as the command line takes it, to the next second."""
+    if since is None or until is None:
         return ""
-    until = row["held_until"] + timedelta(seconds=1)
-    return f" (--since {row['held_since']:%Y-%m-%dT%H:%M:%SZ} --until {until:%Y-%m-%dT%H:%M:%SZ})"
+    return f": --since {since:%Y-%m-%dT%H:%M:%SZ} --until {until + timedelta(seconds=1):%Y-%m-%dT%H:%M:%SZ}"

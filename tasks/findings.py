@@ -59,12 +59,12 @@ SILENT = text("""
 WITH fresh AS MATERIALIZED (
     SELECT provider, account, complete_up_to AS until FROM v1.sync_status
     WHERE stream = 'calls' AND complete_up_to > statement_timestamp() - interval '1 hour')
-SELECT DISTINCT f.provider, f.account, f.until, (SELECT max(started_at) FROM call c
-       WHERE (c.provider, c.account) = (f.provider, f.account)
-         AND c.started_at > f.until - (:weeks + 1) * interval '7 days') AS since
-FROM fresh f CROSS JOIN (VALUES (interval '1 hour'), (interval '1 day')) AS stretch (length)
-WHERE NOT EXISTS (SELECT FROM call c WHERE (c.provider, c.account) = (f.provider, f.account)
-    AND c.started_at >= f.until - stretch.length)
+SELECT DISTINCT f.provider, f.account, f.until, latest.at AS since
+FROM fresh f CROSS JOIN LATERAL (
+    SELECT max(c.started_at) AS at FROM call c WHERE (c.provider, c.account) = (f.provider, f.account)
+      AND c.started_at > f.until - (:weeks + 1) * interval '7 days') latest
+CROSS JOIN (VALUES (interval '1 hour'), (interval '1 day')) AS stretch (length)
+WHERE latest.at < f.until - stretch.length
   AND (SELECT bool_and(EXISTS (SELECT FROM call c WHERE (c.provider, c.account) = (f.provider, f.account)
         AND c.started_at >= f.until - stretch.length - week * interval '7 days'
         AND c.started_at < f.until - week * interval '7 days'))

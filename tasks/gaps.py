@@ -35,7 +35,8 @@ def consequence(connection: Connection, finding: Finding) -> str:
     standing = connection.execute(STANDING, where).one_or_none()
     if standing is None or standing.complete_up_to is None:
         return "No call of this account is proven complete yet."
-    windows = f"; {standing.open_windows:,} windows wait to be read" if standing.open_windows else ""
+    waiting = standing.open_windows
+    windows = f"; {waiting:,} {'window waits' if waiting == 1 else 'windows wait'} to be read" if waiting else ""
     since, now = finding.since if key.cause is Cause.SILENCE else standing.complete_up_to, standing.now
     usual = connection.execute(USUAL, where | {"since": since, "until": now, "weeks": WEEKS}).scalar()
     many = (

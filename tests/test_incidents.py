@@ -145,6 +145,9 @@ def test_opened_together() -> None:
     assert [told.body.count(f"{stream}: refused") for stream in ("calls", "contacts")] == [1, 1]
     assert told.body.count("may be missing") == 1
 
+    held = opening([incident(Cause.HELD_BACK, stream=stream) for stream in ("calls", "contacts")], "Provider", None)
+    assert "--stream calls --stream contacts --full" in held.body
+
 
 def test_recovery() -> None:
     """What is over says from when to when; what nobody could be told before says also what it was."""
@@ -154,6 +157,7 @@ def test_recovery() -> None:
     assert over.title == "Callweave: Provider: over: the key is refused"
     assert "From 2026-11-20 11:00Z to 2026-11-20 12:01Z, 61 minutes, seen 4 times" in over.body
     assert "401" not in over.body
+    assert "a run ended without a word (contacts)" in recovery([incident(Cause.KILLED, stream="contacts")], "").body
     assert "401" in untold.body
 
 

@@ -100,8 +100,9 @@ def test_backfill(desk: Desk, alerts: Alerts, own_sandbox: Sandbox) -> None:
     own_sandbox.faults.clear()
     desk.sync("bird", CALLS)
     desk.watch()
-    assert [title.partition(": ")[2] for title in alerts.titles] == ["a backfill did not complete"]
-    alerts.take()
+    (told,) = alerts.take()
+    assert told["title"] == "Callweave: Bird: a backfill did not complete"
+    assert f"windows: --since {asked['since']:%Y-%m-%dT%H:%M:%SZ} --until" in told["message"]
 
     desk.sync("bird", CALLS, **asked)
     desk.watch()
@@ -139,7 +140,7 @@ def test_held_back_deletes(desk: Desk, alerts: Alerts, own_sandbox: Sandbox) -> 
     desk.watch()
     (told,) = alerts.take()
     assert told["title"] == "Callweave: Sakari: deletes are held back"
-    assert "9 records are missing" in told["message"]
+    assert "9 records are missing from the provider's lists: --since" in told["message"]
     assert "--allow-deletes" in told["message"]
 
     desk.sync("sakari", CALLS, full=True, allow_deletes=True)
