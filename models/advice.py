@@ -1,6 +1,7 @@
 """What people are told of an incident: what it is called, what it means, what to do. docs/operating.md tells more."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import NamedTuple
 
 from models.incidents import Cause, Incident
@@ -139,13 +140,12 @@ def opening(group: Sequence[Incident], who: str, link: str | None) -> Message:
 def recovery(group: Sequence[Incident], who: str) -> Message:
     """What people are told when it is over; also of what they could not be told before."""
     since, until = min(one.since for one in group), max(one.closed_at or one.last_seen_at for one in group)
-    minutes = _counted(max(round((until - since).total_seconds() / 60), 1), "minute")
     title = ADVICE[group[0].cause].title
     places = ", ".join(one.stream for one in group if one.stream)
     untold = [] if all(one.is_told for one in group) else ["Nobody could be told when it began:", *_details(group)]
     lines = [
         f"It is over: {title}{f' ({places})' if places else ''}.",
-        f"From {minute(since)} to {minute(until)}, {minutes}, seen {_times(group)}.",
+        f"From {minute(since)} to {minute(until)}, {_lasting(until - since)}, seen {_times(group)}.",
         *untold,
         *([f"Account: {group[0].account}"] if group[0].account else []),
     ]
@@ -170,5 +170,9 @@ def _times(group: Sequence[Incident]) -> str:
     return "once" if number == 1 else f"{number:,} times"
 
 
-def _counted(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
+def _lasting(time: timedelta) -> str:
+    """In the unit in which people would count it."""
+    minutes = max(round(time.total_seconds() / 60), 1)
+    if minutes < 120:
+        return "1 minute" if minutes == 1 else f"{minutes} minutes"
+    return f"{minutes / 60:.0f} hours" if minutes < 2880 else f"{minutes / 1440:.0f} days"

@@ -156,6 +156,7 @@ def test_recovery() -> None:
 
     assert over.title == "Callweave: Provider: over: the key is refused"
     assert "From 2026-11-20 11:00Z to 2026-11-20 12:01Z, 61 minutes, seen 4 times" in over.body
+    assert "2 days, seen" in recovery([incident(closed_at=at(2 * 86_400))], "Provider").body
     assert "401" not in over.body
     assert "a run ended without a word (contacts)" in recovery([incident(Cause.KILLED, stream="contacts")], "").body
     assert "401" in untold.body
