@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import NamedTuple
 
 from models.incidents import Cause, Incident
-from models.wording import minute
+from models.wording import counted, minute
 
 
 class Message(NamedTuple):
@@ -174,5 +174,5 @@ def _lasting(time: timedelta) -> str:
     """In the unit in which people would count it."""
     minutes = max(round(time.total_seconds() / 60), 1)
     if minutes < 120:
-        return "1 minute" if minutes == 1 else f"{minutes} minutes"
+        return counted(minutes, "minute")
     return f"{minutes / 60:.0f} hours" if minutes < 2880 else f"{minutes / 1440:.0f} days"

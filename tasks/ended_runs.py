@@ -8,6 +8,7 @@ from sqlalchemy import Connection, RowMapping, text
 
 from models.findings import Streak, of_runs
 from models.incidents import Cause, Finding, Key
+from models.wording import counted
 from tasks.client import masked
 from tasks.findings import rows
 from tasks.run import STOPPED
@@ -88,7 +89,8 @@ def _backfills(connection: Connection, where: Mapping[str, Any]) -> list[Finding
         at = {name: row[name] for name in ("provider", "account", "stream")}
         (left,) = rows(connection, UNREAD, **at)
         if left["windows"]:
-            detail = f"{_masked(row)['error']} ({left['windows']:,} windows{_between(left['since'], left['until'])})"
+            windows = counted(left["windows"], "window")
+            detail = f"{_masked(row)['error']} ({windows}{_between(left['since'], left['until'])})"
             key = Key(Cause.BACKFILL, **at)
             found.append(
                 Finding(key=key, since=row["since"], times=row["runs"], detail=detail, flow_run_id=row["flow_run_id"])
