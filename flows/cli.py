@@ -49,7 +49,7 @@ def _complain(problem: object, status: int) -> int:
 def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(prog="callweave", description="Every call, once.")
     commands = made.add_subparsers(required=True, metavar="COMMAND")
-    adders = (_demo, _up, _migrate, _check, _sync, _backfill, _reconcile, _status, _explain, _judge, _person)
+    adders = (_demo, _up, _migrate, _check, _sync, _backfill, _reconcile, _status, _explain, _judge, _verdicts, _person)
     for add in (*adders, _watchdog, _automations, _sandbox):
         add(commands)
     return made
@@ -126,6 +126,10 @@ def _judge(commands: Commands) -> None:
     sub.add_argument("verdict", choices=["same", "different"])
     sub.add_argument("other_provider", metavar="PROVIDER")
     sub.add_argument("other_call_id", metavar="CALL_ID")
+
+
+def _verdicts(commands: Commands) -> None:
+    _add(commands, "matching", "verdicts", "what people judged, as CSV: the labelled set")
 
 
 def _status(commands: Commands) -> None:

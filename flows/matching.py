@@ -1,4 +1,4 @@
-"""The commands about real calls: `reconcile`, `explain`, `judge`."""
+"""The commands about real calls: `reconcile`, `explain`, `judge`, `verdicts`."""
 
 import sys
 import time
@@ -117,4 +117,12 @@ def judge(options: Namespace) -> int:
         explaining.judge(url, one, other, same=options.verdict == "same")
         decide_changes(url)
     sys.stderr.write("Kept; it wins over the rules from now on.\n")
+    return 0
+
+
+def verdicts(_options: Namespace) -> int:
+    from tasks.matching import explaining
+
+    with database(Settings()) as url:
+        sys.stdout.writelines(explaining.verdicts(url))
     return 0

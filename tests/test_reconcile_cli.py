@@ -1,5 +1,6 @@
 """The reconciliation as people and scripts meet it: commands, the flow, and what it leaves in Prefect."""
 
+import csv
 from collections.abc import Iterator
 from itertools import combinations
 
@@ -93,6 +94,10 @@ def test_explain_and_judge(first: Done, branch: Branch) -> None:
     assert same(branch, left, right) is False
     assert branch.run("judge", one, left, "same", f"{other}", right).status == 0
     assert same(branch, left, right) is True
+
+    labelled = list(csv.DictReader(branch.run("verdicts").out.splitlines()))
+    assert [(row["left_external_id"], row["right_external_id"]) for row in labelled] == [(left, right)] * 2
+    assert [(row["same"], row["held"]) for row in labelled] == [("f", "t"), ("t", "f")]
 
 
 def same(branch: Branch, left: str, right: str) -> bool:

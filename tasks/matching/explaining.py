@@ -1,5 +1,6 @@
 """Which real call a record belongs to, why, and what it might have been one with; and what people say of it."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from getpass import getuser
 from typing import Any
@@ -33,6 +34,10 @@ LOG = """
     SELECT l.happened_at, l.kind, l.cause, c.provider, c.external_id FROM match_log l
     JOIN call c ON c.id = CASE WHEN l.left_call_id = %s THEN l.right_call_id ELSE l.left_call_id END
     WHERE %s IN (l.left_call_id, l.right_call_id) ORDER BY l.id DESC LIMIT 10
+"""
+VERDICTS = """
+    COPY (SELECT left_provider, left_account, left_external_id, right_provider, right_account, right_external_id, same,
+                 held, judged_by, judged_at FROM verdict ORDER BY id) TO STDOUT (FORMAT csv, HEADER)
 """
 JUDGE = "SELECT v1.judge(%s, %s, %s, %s, %s, %s, %s, %s)"
 
@@ -72,6 +77,13 @@ def judge(database_url: str, one: tuple[str, str], other: tuple[str, str], *, sa
             raise UsageError("A verdict needs two records; these are one and the same.")
         keys = [record[name] for record in (left, right) for name in ("provider", "account", "external_id")]
         cursor.execute(JUDGE, [*keys, same, getuser()])
+
+
+def verdicts(database_url: str) -> Iterator[str]:
+    """All that people said, as CSV with a heading, the newest last: `held` is what the rules had said until then."""
+    with connect(database_url) as connection, connection.cursor().copy(VERDICTS) as copy:
+        for part in copy:
+            yield bytes(part).decode()
 
 
 def _found(cursor: psycopg.Cursor[dict[str, Any]], provider: str, external_id: str) -> dict[str, Any]:
