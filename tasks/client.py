@@ -23,6 +23,8 @@ FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 120.0
 """Seconds a request may be told to wait; a longer wait ends the window and leaves it to a later run."""
 RETRIED = {408, 429, *range(500, 600)}
+ONCE = Retry(total=0)
+"""For a provider that is down, until it answers again: what is asked then need not find that out anew."""
 
 PHONE = re.compile(r"\+?\d[\d\s().\-]{5,}\d")
 
@@ -119,6 +121,7 @@ class Client:
 
     def __init__(self, account: Account, budget: Budget, connections: int) -> None:
         self.account = account
+        self._is_down = False
         retry = Retry(
             total=TRIES_AGAIN,
             backoff_factor=FIRST_PAUSE,
@@ -138,7 +141,9 @@ class Client:
 
     def get(self, path: str, params: Params, tally: Tally) -> Answer:
         """One GET. Raises the `ProviderError` that says what to do."""
-        response = self._translate(lambda: self._http.get(path, params=params, extensions={"tally": tally}))
+        extensions = {"tally": tally} | ({"retry": ONCE} if self._is_down else {})
+        response = self._translate(lambda: self._http.get(path, params=params, extensions=extensions))
+        self._is_down = response.is_server_error
         if response.is_success:
             return Answer(clean(response.content), response.extensions["sent_at"], response.headers.get("Date"))
         raise self._refusal(response, path)
@@ -153,6 +158,7 @@ class Client:
         except RateLimited as error:
             raise RateLimited(f"{title}: {error}; try again later.", retry_after=error.retry_after) from None
         except httpx.TransportError as error:
+            self._is_down = True
             raise ProviderUnavailable(
                 f"{title} cannot be reached at {self.account.base_url} ({type(error).__name__}); check the network "
                 f"and {self.account.provider.name.upper()}_BASE_URL."

@@ -6,7 +6,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, Route, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, Route, TimeoutError, expect, sync_playwright  # noqa: A004
 
 from tasks.embedded import EmbeddedPostgres, Stack
 from tasks.providers import PROVIDERS
@@ -75,7 +75,10 @@ def show_run(page: Page, run: str, state: str, log: str = "") -> None:
 
     def said() -> bool:
         page.goto(f"/v2/runs/flow-run/{run}")
-        page.get_by_role("log").get_by_role("listitem").first.wait_for()
+        try:
+            page.get_by_role("log").get_by_role("listitem").first.wait_for(timeout=4_000)
+        except TimeoutError:
+            return False
         shown = page.get_by_role("main")
         return shown.get_by_text(state, exact=True).count() > 0 and bool(re.search(log, shown.inner_text()))
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import formatdate
 from enum import Enum
@@ -366,6 +367,21 @@ def test_passing_trouble(
     ask(relayed.run(provider))
 
     assert len(relay.gets) == 3
+
+
+@providers
+def test_known_to_be_down(relay: Relay, relayed: Office, provider: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A provider that is down is found out once, not anew for each window; from when it answers it is as before."""
+    monkeypatch.setattr("tasks.client.FIRST_PAUSE", 0.01)
+    run, asked = relayed.run(provider), []
+    for trouble in (100, 100, 0, 2):
+        relay.intervene = on_lists(reply(503, {}), times=trouble)
+        relay.asked.clear()
+        with suppress(ProviderUnavailable):
+            ask(run)
+        asked.append(len(relay.gets))
+
+    assert asked == [5, 1, 1, 3]
 
 
 @providers
