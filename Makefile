@@ -14,8 +14,8 @@ up: install ## the same stack left running: Prefect UI, schedules, a worker (Ctr
 test: install ## the whole test suite, on a real Postgres and a real Prefect server
 	@$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
 
-test-faults: install ## the full fault matrix: every fault against every provider
-	@$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder -m "faults or not faults"
+test-faults: install ## the full fault matrix: every fault against every provider, eight times the examples
+	@$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder -m "faults or not faults" --hypothesis-profile thorough
 
 check: install ## lint, format, types, migration drift
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/python -m tasks.migrate

@@ -33,10 +33,11 @@ settings.register_profile(
     "house",
     deadline=None,
     derandomize=True,
-    max_examples=40,
+    max_examples=25,
     database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
+settings.register_profile("thorough", settings.get_profile("house"), derandomize=False, max_examples=200)
 settings.load_profile("house")
 
 TABLES = ", ".join(f"'{table.name}'" for table in Base.metadata.sorted_tables)

@@ -92,7 +92,6 @@ def batches(history: list[Seen], cuts: list[int]) -> Iterator[list[Seen]]:
 @pytest.mark.parametrize("provider", VERSIONS)
 @given(histories, st.lists(st.integers(0, 12), max_size=4), st.booleans())
 @example([("a", 1), ("a", 0), ("b", 0)], [1], True)
-@hypothesis_settings(max_examples=40)
 def test_any_order(office: Office, provider: str, history: list[Seen], cuts: list[int], staged: bool) -> None:
     """Any permutation and repetition, in whatever batches, ends with each record's newest version (dlt#2269)."""
     desk = office.desk(provider)

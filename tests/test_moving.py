@@ -197,7 +197,7 @@ def moving_world() -> Iterator[Sandbox]:
 
 
 @streams
-@settings(max_examples=6)
+@settings(max_examples=settings().max_examples // 4)
 @given(turns=happenings, way=st.tuples(st.sampled_from(ORDERS), st.sampled_from(TOTALS)))
 def test_any_interleaving(
     moving_world: Sandbox, emptied: Callable[[], str], provider: str, stream: StreamName, **given: Any

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from hypothesis import given
-from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
@@ -151,7 +150,6 @@ def expected(contacts: Iterable[tuple[Sequence[str], str]], numbers: set[str], o
     return {frozenset(number for number in numbers if line(number) in person) for person in persons}
 
 
-@hypothesis_settings(max_examples=40)
 @given(st.lists(told, max_size=10), st.lists(heard, max_size=4), st.randoms(use_true_random=False))
 def test_any_order(book: Book, versions: list[Any], calls: list[Any], random: Any) -> None:
     """Any order of arrival gives the same persons, no two of which share a number; linking all anew changes nothing."""
@@ -194,7 +192,6 @@ def check_contacts(book: Book) -> None:
 one_family = st.lists(st.lists(st.sampled_from(POOL), min_size=1, max_size=3, unique=True), min_size=1, max_size=6)
 
 
-@hypothesis_settings(max_examples=25)
 @given(one_family, st.lists(st.sampled_from(POOL), min_size=2, max_size=4, unique=True))
 def test_undo(book: Book, before: list[list[str]], joining: list[str]) -> None:
     """Undoing a merge gives back the persons there were, and they stay apart whatever comes again."""
