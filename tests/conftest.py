@@ -21,12 +21,16 @@ from tasks.embedded import EmbeddedPostgres, Stack, postgres, stack
 from tasks.migrate import upgrade
 from tests.builders import Office
 
-WAITING = ("test_browser", "test_kills", "test_faults", "test_secrets", "test_watchdog_prefect")
-"""Files whose tests mostly wait for other processes: begun first, beside those that compute."""
+LONG = (
+    *("browser", "moving", "kills", "reconcile", "fetch", "faults", "conformance", "people", "watchdog", "cli"),
+    *("embedded", "watchdog_prefect", "reconcile_cli", "secrets", "flows"),
+)
+"""The files that take longest, begun first: those that mostly wait for other processes beside those that compute."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: item.path.stem not in WAITING)
+    places = {f"test_{name}": place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(LONG)))
 
 
 settings.register_profile(

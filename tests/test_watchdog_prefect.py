@@ -102,7 +102,6 @@ def test_schedules(client: SyncPrefectClient) -> None:
     one = deployed(client, "quiet")
     assert (one.is_on, one.streams) == (True, frozenset({("bird", "calls")}))
     assert not one.is_late(datetime.now(UTC) - timedelta(minutes=10)), "it takes Prefect a moment to plan a run"
-    assert one.is_late(datetime.now(UTC)), "unless a run waits, which this schedule gives none"
 
     long_ago = datetime.now(UTC) - timedelta(minutes=40)
     run = client.create_flow_run_from_deployment(id_, state=Scheduled(scheduled_time=long_ago))
