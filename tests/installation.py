@@ -29,6 +29,12 @@ class Installation(Branch):
         self.api = servers.prefect_api_url
         self.shell.environ |= client_environ(servers, self.home) | {"PREFECT_WORKER_QUERY_SECONDS": "1"}
 
+    def __exit__(self, *_: object) -> None:
+        # The server stays: to whatever is tested on it next, these would be schedules that nobody runs.
+        for deployment in self.deployments().values():
+            httpx.delete(f"{self.api}/deployments/{deployment['id']}", timeout=20).raise_for_status()
+        super().__exit__()
+
     def prefect(self, *words: str) -> str:
         """What a `prefect` command says, asked in the house without a question."""
         done = subprocess.run(

@@ -6,7 +6,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -311,15 +311,21 @@ def test_backfill_form(forms: dict[str, tuple[str, str, Json]]) -> None:
 SCHEDULED = {f"sync-{name}/{stream}" for name in PROVIDERS for stream in ("calls", "contacts")}
 
 
-@pytest.mark.faults
-def test_up(cluster: EmbeddedPostgres) -> None:
-    """`up` brings the stack up with deployments and schedules, syncs once, and stops all it started on SIGTERM."""
+@contextmanager
+def up(cluster: EmbeddedPostgres) -> Iterator[tuple[Branch, Path, subprocess.Popen[str]]]:
+    """`callweave up` in a home of its own."""
     with (
         Branch(cluster, cluster.data.parent) as branch,
         tempfile.TemporaryDirectory(prefix="cw-", ignore_cleanup_errors=True) as folder,
     ):
         home = Path(folder) / "home"
-        process = branch.shell.start("up", CALLWEAVE_HOME=str(home), DATABASE_URL="")
+        yield branch, home, branch.shell.start("up", CALLWEAVE_HOME=str(home), DATABASE_URL="")
+
+
+@pytest.mark.faults
+def test_up(cluster: EmbeddedPostgres) -> None:
+    """`up` brings the stack up with deployments and schedules, syncs once, and stops all it started on SIGTERM."""
+    with up(cluster) as (branch, home, process):
         try:
             server = Daemon(home, "prefect")
             port = eventually(lambda: home.exists() and server.facts().get("port"), 60)
@@ -341,12 +347,7 @@ def test_up(cluster: EmbeddedPostgres) -> None:
 @pytest.mark.faults
 def test_up_killed(cluster: EmbeddedPostgres) -> None:
     """`kill -9` of `up` leaves no worker behind; the servers stay until the next command leaves."""
-    with (
-        Branch(cluster, cluster.data.parent) as branch,
-        tempfile.TemporaryDirectory(prefix="cw-", ignore_cleanup_errors=True) as folder,
-    ):
-        home = Path(folder) / "home"
-        process = branch.shell.start("up", CALLWEAVE_HOME=str(home), DATABASE_URL="")
+    with up(cluster) as (_, home, process):
         worker = eventually(lambda: beside(process.pid), 90)
         process.kill()
         process.communicate()
