@@ -26,8 +26,10 @@ from tests.builders import (
     STREAMS,
     Json,
     Office,
+    at,
     decoded,
     drained,
+    iso,
     sakari_call,
     skipcall_call,
     take_in,
@@ -156,6 +158,20 @@ def test_down(
     own_sandbox.faults.clear()
     assert_whole(own_office.sync(provider, stream))
     assert own_office.ids(provider, stream) == set(truth(own_sandbox, provider, stream))
+
+
+def test_unreadable_alone(own_sandbox: Sandbox, own_office: Office) -> None:
+    """A record that cannot be read is set aside also where its window holds no other."""
+    some = decoded(next(iter(own_sandbox.truth()["sakari"][CALLS].values())))
+    days = {f"lone{number}": at(-86_400 * (number + 100)) for number in range(60)}
+    for id_, moment in days.items():
+        own_sandbox.put("sakari", CALLS, some | {"id": id_, "created": {"at": iso(moment)}})
+    own_sandbox.faults.add("unreadable")
+    alone = days[min(days.keys() & own_sandbox.spoilt("unreadable", "sakari", CALLS))]
+    run = own_office.sync("sakari", CALLS, since=alone - timedelta(hours=1), until=alone + timedelta(hours=1))
+
+    assert_whole(run)
+    assert run.line.counts.rejected == run.line.counts.fetched > 0
 
 
 @streams
