@@ -14,10 +14,14 @@ from models.matching.report import interval
 from tasks.database import connect
 from tasks.matching.reading import moment_of
 
-NEWEST = 5_000
-"""Records that a run is reported by which looked at changes only: of a million, it would take longer than the run."""
+NEWEST_OF_ALL, NEWEST = 100_000, 5_000
+"""Records that a whole run is reported by, and one that looked at changes only: of a million, the report would take
+longer than the run."""
 
-SINCE = "SELECT min(started_at) FROM (SELECT started_at FROM call ORDER BY started_at DESC LIMIT %s) newest"
+SINCE = """
+    SELECT CASE WHEN count(*) = %(most)s THEN min(started_at) END
+    FROM (SELECT started_at FROM call ORDER BY started_at DESC LIMIT %(most)s) newest
+"""
 PAIRS = """
     WITH held AS MATERIALIZED (
         SELECT m.provider, m.account, m.unified_call_id FROM call c JOIN call_member m ON m.call_id = c.id
@@ -83,9 +87,9 @@ class Report:
 
 
 def report(database_url: str, *, whole: bool = True) -> Report:
-    """`whole`: of all calls, else of the newest."""
+    """Of the newest calls, more of them for a run that was `whole`."""
     with connect(database_url) as connection, connection.cursor(row_factory=dict_row) as cursor:
-        since = None if whole else _since(connection)
+        (since,) = connection.execute(SINCE, {"most": NEWEST_OF_ALL if whole else NEWEST}).fetchone() or (None,)
         stretch = {"since": since or "-infinity"}
         known = cursor.execute(CALIBRATIONS).fetchall()
         judged = cursor.execute(VERDICTS).fetchone() or {"right": 0, "asked": 0}
@@ -97,11 +101,6 @@ def report(database_url: str, *, whole: bool = True) -> Report:
             precision=Precision(judged["right"], judged["asked"]),
             gaps=_gaps(connection, known),
         )
-
-
-def _since(connection: psycopg.Connection[Any]) -> datetime | None:
-    (since,) = connection.execute(SINCE, [NEWEST]).fetchone() or (None,)
-    return since
 
 
 def calibrations(database_url: str) -> list[dict[str, Any]]:
