@@ -3,9 +3,11 @@
 import email.utils
 import math
 import re
+import ssl
 import time
 from collections.abc import Callable
 from datetime import datetime
+from functools import cache
 from typing import Any, NamedTuple
 
 import httpx
@@ -116,6 +118,12 @@ def seconds(date: str) -> float:
     return email.utils.parsedate_to_datetime(date).timestamp()
 
 
+@cache
+def certificates() -> ssl.SSLContext:
+    """Of the authorities that are trusted: reading them takes longer than many a request."""
+    return httpx.create_ssl_context()
+
+
 class Client:
     """Asks one account for pages and records. Shared by the threads of a run."""
 
@@ -130,7 +138,8 @@ class Client:
             allowed_methods=["GET", "POST"],
             status_forcelist=RETRIED,
         )
-        inner = httpx.HTTPTransport(limits=httpx.Limits(max_connections=connections), retries=0)
+        limits = httpx.Limits(max_connections=connections)
+        inner = httpx.HTTPTransport(verify=certificates(), limits=limits, retries=0)
         self._http = httpx.Client(
             base_url=account.base_url,
             auth=account.provider.auth(account.credentials),

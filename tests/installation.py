@@ -27,12 +27,14 @@ class Installation(Branch):
         self.home = cluster.data.parent
         super().__init__(cluster, self.home, **sandbox)
         self.api = servers.prefect_api_url
+        self._client = httpx.Client(base_url=self.api, timeout=20)
         self.shell.environ |= client_environ(servers, self.home) | {"PREFECT_WORKER_QUERY_SECONDS": "1"}
 
     def __exit__(self, *_: object) -> None:
         # The server stays: to whatever is tested on it next, these would be schedules that nobody runs.
         for deployment in self.deployments().values():
-            httpx.delete(f"{self.api}/deployments/{deployment['id']}", timeout=20).raise_for_status()
+            self._client.delete(f"/deployments/{deployment['id']}").raise_for_status()
+        self._client.close()
         super().__exit__()
 
     def prefect(self, *words: str) -> str:
@@ -50,7 +52,7 @@ class Installation(Branch):
         return done.stdout
 
     def deploy(self, file: Path = HOUSE / "prefect.yaml") -> None:
-        httpx.post(f"{self.api}/work_pools/", json={"name": POOL, "type": "process"})
+        self._client.post("/work_pools/", json={"name": POOL, "type": "process"})
         self.prefect("deploy", "--all", "--prefect-file", str(file))
 
     @contextmanager
@@ -74,7 +76,7 @@ class Installation(Branch):
             kill(*runs)
 
     def found(self, what: str, **wanted: Any) -> list[Json]:
-        rows: list[Json] = httpx.post(f"{self.api}/{what}/filter", json=wanted, timeout=20).raise_for_status().json()
+        rows: list[Json] = self._client.post(f"/{what}/filter", json=wanted).raise_for_status().json()
         return rows
 
     def deployments(self) -> dict[str, Json]:
@@ -85,11 +87,11 @@ class Installation(Branch):
     def start(self, deployment: str, **parameters: Any) -> str:
         """The id of a run that a worker will take up."""
         body = {"state": {"type": "SCHEDULED"}, "parameters": parameters}
-        path = f"{self.api}/deployments/{self.deployments()[deployment]['id']}/create_flow_run"
-        return str(httpx.post(path, json=body).raise_for_status().json()["id"])
+        path = f"/deployments/{self.deployments()[deployment]['id']}/create_flow_run"
+        return str(self._client.post(path, json=body).raise_for_status().json()["id"])
 
     def run_of(self, id_: str) -> Json:
-        found: Json = httpx.get(f"{self.api}/flow_runs/{id_}", timeout=20).raise_for_status().json()
+        found: Json = self._client.get(f"/flow_runs/{id_}").raise_for_status().json()
         return found
 
     def ended(self, id_: str, seconds: float = 60) -> Json:

@@ -10,6 +10,8 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import msgspec
 
+from tasks.client import certificates
+
 
 class Asked(NamedTuple):
     method: str
@@ -42,7 +44,7 @@ class Relay:
         self.intervene: Intervention = lambda _asked: None
         self.asked: list[Asked] = []
         self._lock = Lock()
-        self._client = httpx.Client(base_url=target, timeout=30)
+        self._client = httpx.Client(base_url=target, timeout=30, verify=certificates())
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._server.server_port}"

@@ -23,6 +23,7 @@ from sandbox.examples import example
 from sandbox.faults import FAULTS
 from sandbox.sakari import conversation
 from sandbox.server import Sandbox
+from tasks.client import certificates
 
 UNTIL = datetime(2026, 11, 20, 12, tzinfo=UTC)
 SAKARI = f"/v1/accounts/{sakari.ACCOUNT}"
@@ -57,13 +58,13 @@ def own_sandbox() -> Iterator[Sandbox]:
 
 @pytest.fixture
 def client(sandbox: Sandbox) -> Iterator[Client]:
-    with httpx.Client(base_url=sandbox.url) as client:
+    with httpx.Client(base_url=sandbox.url, verify=certificates()) as client:
         yield client
 
 
 @pytest.fixture
 def own_client(own_sandbox: Sandbox) -> Iterator[Client]:
-    with httpx.Client(base_url=own_sandbox.url) as client:
+    with httpx.Client(base_url=own_sandbox.url, verify=certificates()) as client:
         yield client
 
 
