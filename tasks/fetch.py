@@ -25,8 +25,6 @@ READINGS = 4
 """How often a list that moves under us is read before its window is narrowed or left unproven."""
 WALKS = 3
 """How often a walk may be begun when its cursors expire under way."""
-UNREADABLE = 3
-"""Records, from which on a window of which none can be read is held for a list that has changed its shape."""
 NARROWER = 4
 """Windows in place of one that moves too much to be proven."""
 
@@ -101,7 +99,7 @@ class WindowReader:
     def _close(self, reading: Reading, verdict: Verdict, reason: str | None) -> Finished:
         progress = self._sink.progress
         counts = progress.counts
-        if counts.rejected >= UNREADABLE and counts.rejected + counts.duplicate == counts.fetched:
+        if counts.rejected and counts.rejected + counts.duplicate == counts.fetched:
             raise ContractBroken("none of a window's records could be read; see v1.rejected_row")
         progress.pages = reading.pages
         progress.total_before, progress.provider_total = reading.total_before, reading.total

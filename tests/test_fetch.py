@@ -5,6 +5,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from threading import Barrier
 from typing import Any
 
@@ -13,6 +14,7 @@ from sqlalchemy import text
 
 from models.errors import RecordNotFound
 from models.vocabulary import StreamName
+from models.window import cut
 from sandbox.server import Sandbox
 from tasks.client import Tally
 from tasks.fetch import WindowReader
@@ -26,10 +28,8 @@ from tests.builders import (
     STREAMS,
     Json,
     Office,
-    at,
     decoded,
     drained,
-    iso,
     sakari_call,
     skipcall_call,
     take_in,
@@ -160,23 +160,13 @@ def test_down(
     assert own_office.ids(provider, stream) == set(truth(own_sandbox, provider, stream))
 
 
-def test_unreadable_alone(own_sandbox: Sandbox, own_office: Office) -> None:
-    """A record that cannot be read is set aside also where its window holds no other."""
-    some = decoded(next(iter(own_sandbox.truth()["sakari"][CALLS].values())))
-    days = {f"lone{number}": at(-86_400 * (number + 100)) for number in range(60)}
-    for id_, moment in days.items():
-        own_sandbox.put("sakari", CALLS, some | {"id": id_, "created": {"at": iso(moment)}})
-    own_sandbox.faults.add("unreadable")
-    alone = days[min(days.keys() & own_sandbox.spoilt("unreadable", "sakari", CALLS))]
-    run = own_office.sync("sakari", CALLS, since=alone - timedelta(hours=1), until=alone + timedelta(hours=1))
-
-    assert_whole(run)
-    assert run.line.counts.rejected == run.line.counts.fetched > 0
-
-
 @streams
-def test_unreadable(own_sandbox: Sandbox, own_office: Office, provider: str, stream: StreamName) -> None:
+def test_unreadable(
+    own_sandbox: Sandbox, own_office: Office, provider: str, stream: StreamName, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Records that cannot be read are set aside, all others arrive, and later readings settle what is settled."""
+    # In one window: one that holds nothing else fails.
+    monkeypatch.setattr("tasks.plan.cut", partial(cut, pieces=1))
     some = decoded(next(iter(own_sandbox.truth()[provider][stream].values())))
     for number in range(60):  # the fault picks by content, so a small world may have none
         own_sandbox.put(provider, stream, some | {"id": f"4fc2edf7-68f5-437a-89eb-{number:012}", "n": number})
