@@ -54,16 +54,19 @@ def reconciled(request: Request) -> dict[str, Any]:
 
 
 def show(document: dict[str, Any]) -> None:
+    from models.matching.report import brief_pairs, brief_reasons
+
     counts = ("records", "changed", "formed", "dissolved")
     told = ", ".join(f"{name} {document[name]:,}" for name in counts)
     sys.stdout.write(f"Reconciled in {document['seconds']:.1f} s: {told}.\n")
-    terminal.show_table("Matched", document["pairs"])
+    terminal.show_table("Matched", brief_pairs(document["pairs"]))
     show_calibrations(document["calibrations"])
-    terminal.show_table("Not matched", document["unmatched"])
+    terminal.show_table("Not matched", brief_reasons(document["unmatched"]))
 
 
 def show_calibrations(calibrations: list[dict[str, Any]]) -> None:
-    from tasks.matching.reporting import brief, zone_faults
+    from models.matching.report import brief
+    from tasks.matching.reporting import zone_faults
 
     terminal.show_table("Clocks", brief(calibrations))
     for fault in zone_faults(calibrations):

@@ -14,11 +14,11 @@ from flows.drain import hidden
 from flows.forms import Moment
 from flows.markdown import table
 from models.matching.records import Ints
-from models.matching.report import picture
+from models.matching.report import brief, brief_pairs, brief_reasons, picture
 from models.wording import minute
 from tasks.home import database
 from tasks.matching.reading import Knowledge, Piece
-from tasks.matching.reporting import Report, brief, report, zone_faults
+from tasks.matching.reporting import Report, report, zone_faults
 from tasks.matching.run import Ask, Reconciliation
 from tasks.matching.writing import Written
 from tasks.settings import Settings, workers
@@ -58,10 +58,10 @@ def markdown(told: Report, written: Written) -> str:
         _counted(written),
         f"Measured precision: {told.precision.told}.",
         f"Below: {f'the newest calls, since {minute(told.since)}' if told.since else 'all calls'}.",
-        "## Matched share\n" + table(told.pairs),
+        "## Matched share\n" + table(brief_pairs(told.pairs)),
         "## Calibrations\n" + table(brief(told.calibrations)),
         *zone_faults(told.calibrations),
-        "## Unmatched, by reason\n" + table(told.reasons),
+        "## Unmatched, by reason\n" + table(brief_reasons(told.reasons)),
         f"## Start gaps of matched calls\n![Start gaps before and after calibration]({picture(*told.gaps)})",
     ]
     return "\n\n".join(sections)

@@ -1,6 +1,7 @@
-"""What a reconciliation tells people: the picture of start gaps, precision by verdicts."""
+"""How a reconciliation is told to people: tables, the picture of start gaps, precision by verdicts."""
 
 from math import sqrt
+from typing import Any
 
 import numpy as np
 
@@ -27,7 +28,7 @@ def _histogram(name: str, gaps: Floats, colour: str, top: int) -> str:
     bars = "".join(_bar(i, count * scale, floor, colour) for i, count in enumerate(counts) if count)
     ticks = "".join(
         f'<text x="{WIDTH * i / 4:.0f}" y="{floor + 14}" text-anchor="middle" fill="#555">'
-        f"{edges[0] + SPAN * i / 2:+.0f} s</text>"
+        f"{round(edges[0] + SPAN * i / 2):+d} s</text>"
         for i in range(1, 4)
     )
     return f'<text x="8" y="{top + 16}" fill="#222">{name}: {gaps.size:,} start gaps</text>{bars}{ticks}'
@@ -47,3 +48,58 @@ def interval(right: int, asked: int) -> tuple[float, float]:
     middle = (share + z * z / (2 * asked)) / (1 + z * z / asked)
     half = z * sqrt(share * (1 - share) / asked + z * z / (4 * asked * asked)) / (1 + z * z / asked)
     return middle - half, middle + half
+
+
+SHOWN = {
+    "offset_seconds": "offset s",
+    "change_seconds": "change s",
+    "spread_seconds": "spread s",
+    "time_zone_fault_minutes": "zone min",
+    "drifts": "drifts",
+    "durations": "durations",
+    "rounding": "rounding",
+    "pairs": "pairs",
+    "is_prior": "prior",
+    "version": "version",
+}
+"""Of a calibration, and how it is headed where there is little room."""
+
+
+def brief(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Calibrations for people."""
+    named = _named({row[side] for row in rows for side in ("left", "right")})
+    return [
+        {"clock": f"{named[row['right']]} against {named[row['left']]}"}
+        | {short: row[name] for name, short in SHOWN.items()}
+        for row in rows
+    ]
+
+
+def brief_pairs(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Matched shares for people, of the left account and of the right one."""
+    pairs = [tuple(f"{row[f'{side}_provider']}:{row[f'{side}_account']}" for side in ("left", "right")) for row in rows]
+    named = _named({account for pair in pairs for account in pair})
+    return [
+        {
+            "accounts": " and ".join(named[account] for account in pair),
+            "calls": f"{row['left_calls']:,} and {row['right_calls']:,}",
+            "matched": row["matched"],
+            "share": f"{row['left_share']} and {row['right_share']}",
+        }
+        for pair, row in zip(pairs, rows, strict=True)
+    ]
+
+
+def brief_reasons(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    accounts = [f"{row['provider']}:{row['account']}" for row in rows]
+    named = _named(set(accounts))
+    return [
+        {"account": named[account], "reason": row["reason"], "count": row["count"]}
+        for account, row in zip(accounts, rows, strict=True)
+    ]
+
+
+def _named(accounts: set[str]) -> dict[str, str]:
+    """Accounts by their provider's name alone, where that tells them apart."""
+    providers = [account.partition(":")[0] for account in accounts]
+    return {name: name if providers.count(name.partition(":")[0]) > 1 else name.partition(":")[0] for name in accounts}

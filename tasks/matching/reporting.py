@@ -109,33 +109,6 @@ def calibrations(database_url: str) -> list[dict[str, Any]]:
         return [described(row) for row in cursor.execute(CALIBRATIONS).fetchall()]
 
 
-SHOWN = {
-    "offset_seconds": "offset s",
-    "change_seconds": "change s",
-    "spread_seconds": "spread s",
-    "time_zone_fault_minutes": "zone min",
-    "drifts": "drifts",
-    "durations": "durations",
-    "rounding": "rounding",
-    "pairs": "pairs",
-    "is_prior": "prior",
-    "version": "version",
-}
-"""Of a calibration, and how it is headed where there is little room."""
-
-
-def brief(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Calibrations for people: accounts by their provider's name alone where that tells them apart."""
-    accounts = {row[side] for row in rows for side in ("left", "right")}
-    providers = [account.partition(":")[0] for account in accounts]
-    named = {name: name if providers.count(name.partition(":")[0]) > 1 else name.partition(":")[0] for name in accounts}
-    return [
-        {"clock": f"{named[row['right']]} against {named[row['left']]}"}
-        | {short: row[name] for name, short in SHOWN.items()}
-        for row in rows
-    ]
-
-
 def described(row: dict[str, Any]) -> dict[str, Any]:
     known = Calibration.from_json(row["parameters"])
     before = Calibration.from_json(row["before"]) if row["before"] else None
