@@ -79,7 +79,7 @@ def missing(desk: Desk, span: Span | None, ids: set[str], began_at: datetime) ->
 
 def missing_from_scan(desk: Desk, span: Span | None, scan_id: str, began_at: datetime) -> list[str]:
     """The same for a scan that was read in parts; forgets its sightings."""
-    expected = _expected(desk, span, began_at).cte()
+    expected = _expected(desk, span, began_at).cte("expected")
     seen = select(Sighting.external_id).where(Sighting.scan_id == scan_id, Sighting.external_id == expected.c[0])
     query = select(expected.c[0]).where(~seen.exists())
 
@@ -115,7 +115,7 @@ def _expected(desk: Desk, span: Span | None, began_at: datetime) -> Select[tuple
     within = select(Call.external_id, ours.label("ours")).where(
         Call.started_at >= span.since, Call.started_at < span.until
     )
-    found = within.cte().prefix_with("MATERIALIZED")
+    found = within.cte("within").prefix_with("MATERIALIZED")
     return select(found.c.external_id).where(found.c.ours)
 
 

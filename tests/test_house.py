@@ -163,3 +163,16 @@ def test_one_flow_line(name: str) -> None:
 def test_migrations_stand_alone(file: Path) -> None:
     """A migration imports nothing of ours: it must run unchanged when the models have moved on."""
     assert list(imports(ast.parse(file.read_text("utf-8")))) == []
+
+
+def test_every_cte_has_a_name() -> None:
+    """SQLAlchemy names a nameless one by its memory address; `prefix_with` frees that for the next one to take."""
+    nameless = [
+        f"{module_of(file)}, line {node.lineno}"
+        for file in FILES
+        for node in ast.walk(ast.parse(file.read_text("utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "cte"
+        if not node.args
+    ]
+
+    assert nameless == []
