@@ -158,18 +158,23 @@ def test_down(
     assert own_office.ids(provider, stream) == set(truth(own_sandbox, provider, stream))
 
 
+ADDED = "4fc2edf7-68f5-437a-89eb-"
+
+
 @streams
 def test_unreadable(own_sandbox: Sandbox, own_office: Office, provider: str, stream: StreamName) -> None:
     """Records that cannot be read are set aside, all others arrive, and later readings settle what is settled."""
     some = decoded(next(iter(own_sandbox.truth()[provider][stream].values())))
     for number in range(60):  # the fault picks by content, so a small world may have none
-        own_sandbox.put(provider, stream, some | {"id": f"4fc2edf7-68f5-437a-89eb-{number:012}", "n": number})
+        own_sandbox.put(provider, stream, some | {"id": f"{ADDED}{number:012}", "n": number})
     own_sandbox.faults.add("unreadable")
+    for id_ in own_sandbox.spoilt("unreadable", provider, stream):
+        if not id_.startswith(ADDED):  # by the hour, it might be the only record of its window, which fails then
+            own_sandbox.remove(provider, stream, id_)
     spoilt = own_sandbox.spoilt("unreadable", provider, stream)
     run = own_office.sync(provider, stream)
 
-    alone = "none of a window's records could be read; see v1.rejected_row"
-    assert run.line.error in {None, alone}, "by the hour, one of them is the only record of its window"
+    assert_whole(run)
     assert spoilt
     assert run.line.counts.rejected >= len(spoilt)
     assert own_office.ids(provider, stream) == set(truth(own_sandbox, provider, stream)) - spoilt
