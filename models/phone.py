@@ -52,12 +52,13 @@ def e164(raw: str | None, region: str | None = None, *, assume_international: bo
         assume_international: digits without a plus are a whole international number at this provider.
     """
     raw = (raw or "").strip().removeprefix("tel:")
-    if stands_as_it_is(raw) and raw[1:] not in HIDDEN_NUMBERS:
-        return raw
+    written = _international(raw)
+    if written and stands_as_it_is(written) and written[1:] not in HIDDEN_NUMBERS:
+        return written
     if not raw or is_hidden(raw) or ADDRESS.match(raw):
         return None
-    if (written := _international(raw)) is not None:
-        return written if stands_as_it_is(written) else _if_possible(_parse(written, None))
+    if written:
+        return _if_possible(_parse(written, None))
     if _is_bare(raw) and (found := _bare(PUNCTUATION.sub("", raw), region, assume_international)):
         return found
     return _if_valid(_parse(raw, region)) if region else None
