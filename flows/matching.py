@@ -65,8 +65,7 @@ def show(document: dict[str, Any]) -> None:
 
 
 def show_calibrations(calibrations: list[dict[str, Any]]) -> None:
-    from models.matching.report import brief
-    from tasks.matching.reporting import zone_faults
+    from models.matching.report import brief, zone_faults
 
     terminal.show_table("Clocks", brief(calibrations))
     for fault in zone_faults(calibrations):

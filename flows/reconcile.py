@@ -14,11 +14,11 @@ from flows.drain import hidden
 from flows.forms import Moment
 from flows.markdown import table
 from models.matching.records import Ints
-from models.matching.report import brief, brief_pairs, brief_reasons, picture
+from models.matching.report import brief, brief_pairs, brief_reasons, picture, zone_faults
 from models.wording import minute
 from tasks.home import database
 from tasks.matching.reading import Knowledge, Piece
-from tasks.matching.reporting import Report, report, zone_faults
+from tasks.matching.reporting import Report, report
 from tasks.matching.run import Ask, Reconciliation
 from tasks.matching.writing import Written
 from tasks.settings import Settings, workers

@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 from bench.matching import measure, worlds
 from bench.matching import stored as storing
+from models.matching.report import zone_faults
 from tasks.matching import reporting
 from tasks.matching import run as running
 from tasks.matching.explaining import explain, judge
-from tasks.matching.reporting import report, zone_faults
+from tasks.matching.reporting import report
 from tasks.matching.run import Ask, Reconciliation, decide_changes
 from tasks.matching.writing import Written
 from tests.builders import Json, at

@@ -77,7 +77,7 @@ def brief(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def brief_pairs(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Matched shares for people, of the left account and of the right one."""
-    pairs = [tuple(f"{row[f'{side}_provider']}:{row[f'{side}_account']}" for side in ("left", "right")) for row in rows]
+    pairs = [ends(row) for row in rows]
     named = _named({account for pair in pairs for account in pair})
     return [
         {
@@ -97,6 +97,26 @@ def brief_reasons(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         {"account": named[account], "reason": row["reason"], "count": row["count"]}
         for account, row in zip(accounts, rows, strict=True)
     ]
+
+
+def zone_faults(rows: list[dict[str, Any]]) -> list[str]:
+    """A sentence per account whose clock stands in the wrong time zone; where two disagree, nobody can say which."""
+    told = []
+    accounts = sorted({row[side] for row in rows for side in ("left", "right")})
+    faults = {one: [row for row in rows if one in (row["left"], row["right"])] for one in accounts}
+    faulty = [one for one, found in faults.items() if all(row["time_zone_fault_minutes"] for row in found)]
+    for one in faulty:
+        row = faults[one][0]
+        minutes = row["time_zone_fault_minutes"] * (1 if row["right"] == one else -1)
+        others = [other for other in faulty if other != one]
+        doubt = f", or that of {others[0]} by as much the other way" if len(accounts) == 2 else ""
+        told.append(f"The clock of {one} is {minutes:+d} minutes off{doubt}: a time-zone fault, corrected for here.")
+    return told[:1] if len(accounts) == 2 else told
+
+
+def ends(row: dict[str, Any]) -> tuple[str, str]:
+    """The two accounts that a row is about, each as `provider:account`."""
+    return f"{row['left_provider']}:{row['left_account']}", f"{row['right_provider']}:{row['right_account']}"
 
 
 def _named(accounts: set[str]) -> dict[str, str]:

@@ -54,6 +54,12 @@ WITH RECURSIVE found AS (
 SELECT provider, account FROM found ORDER BY provider, account
 """
 
+NEWEST_SINCE = """
+SELECT CASE WHEN count(*) = %(most)s THEN min(started_at) END
+FROM (SELECT started_at FROM call ORDER BY started_at DESC LIMIT %(most)s) newest
+"""
+"""Since when the newest records began; null where there are no more than these."""
+
 WANTED = "CREATE TEMPORARY TABLE IF NOT EXISTS wanted (id bigint) ON COMMIT DELETE ROWS"
 
 NEIGHBOURS = """

@@ -13,7 +13,7 @@ from models.matching.clock import Learnt, spliced
 from models.matching.learning import learn, learn_clock
 from models.matching.legs import legs
 from models.matching.records import Records
-from models.matching.statements import ACCOUNTS, SAMPLE
+from models.matching.statements import ACCOUNTS, NEWEST_SINCE, SAMPLE
 from tasks.matching.copying import copy_out
 from tasks.matching.reading import EPOCH, moment_of, numbered
 
@@ -35,7 +35,6 @@ ADOPT = """
                              support, parameters)
     VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s) RETURNING id
 """
-RECENT = "SELECT min(started_at) FROM (SELECT started_at FROM call ORDER BY started_at DESC LIMIT %s) newest"
 
 
 class Version(NamedTuple):
@@ -99,13 +98,13 @@ def _sample(connection: psycopg.Connection[Any], accounts: Accounts, *, full: bo
         count = _one(connection, "SELECT count(*) FROM call")
         every = max(1, -(-count // SAMPLE_SIZE))
     else:
-        since = _one(connection, RECENT, RECENT_SIZE) or since
+        since = _one(connection, NEWEST_SINCE, most=RECENT_SIZE) or since
     names = {"providers": [name for name, _ in accounts], "accounts": [name for _, name in accounts]}
     values = names | {"since": since, "every": every}
     return numbered(copy_out(connection, SAMPLE, values)), 1.0 / every, since
 
 
-def _one(connection: psycopg.Connection[Any], query: str, *values: Any) -> Any:
+def _one(connection: psycopg.Connection[Any], query: str, **values: Any) -> Any:
     row = connection.execute(query, values).fetchone()
     assert row is not None
     return row[0]

@@ -10,7 +10,8 @@ from psycopg.rows import dict_row
 
 from models.matching.calibration import Calibration
 from models.matching.records import SECOND, Floats
-from models.matching.report import interval
+from models.matching.report import ends, interval
+from models.matching.statements import NEWEST_SINCE
 from tasks.database import connect
 from tasks.matching.reading import moment_of
 
@@ -18,10 +19,6 @@ NEWEST_OF_ALL, NEWEST = 100_000, 5_000
 """Records that a whole run is reported by, and one that looked at changes only: of a million, the report would take
 longer than the run."""
 
-SINCE = """
-    SELECT CASE WHEN count(*) = %(most)s THEN min(started_at) END
-    FROM (SELECT started_at FROM call ORDER BY started_at DESC LIMIT %(most)s) newest
-"""
 PAIRS = """
     WITH held AS MATERIALIZED (
         SELECT m.provider, m.account, m.unified_call_id FROM call c JOIN call_member m ON m.call_id = c.id
@@ -89,7 +86,7 @@ class Report:
 def report(database_url: str, *, whole: bool = True) -> Report:
     """Of the newest calls, more of them for a run that was `whole`."""
     with connect(database_url) as connection, connection.cursor(row_factory=dict_row) as cursor:
-        (since,) = connection.execute(SINCE, {"most": NEWEST_OF_ALL if whole else NEWEST}).fetchone() or (None,)
+        (since,) = connection.execute(NEWEST_SINCE, {"most": NEWEST_OF_ALL if whole else NEWEST}).fetchone() or (None,)
         stretch = {"since": since or "-infinity"}
         known = cursor.execute(CALIBRATIONS).fetchall()
         judged = cursor.execute(VERDICTS).fetchone() or {"right": 0, "asked": 0}
@@ -113,9 +110,10 @@ def described(row: dict[str, Any]) -> dict[str, Any]:
     known = Calibration.from_json(row["parameters"])
     before = Calibration.from_json(row["before"]) if row["before"] else None
     offset, zone = _offset(known), known.track.zone
+    left, right = ends(row)
     return {
-        "left": f"{row['left_provider']}:{row['left_account']}",
-        "right": f"{row['right_provider']}:{row['right_account']}",
+        "left": left,
+        "right": right,
         "version": row["version"],
         "adopted_at": row["adopted_at"],
         "reason": row["reason"],
@@ -130,21 +128,6 @@ def described(row: dict[str, Any]) -> dict[str, Any]:
         "rounding": "/".join(str(step) for step in known.rounding),
         "coverage": "/".join(f"{share:.0%}" for share in known.coverage),
     }
-
-
-def zone_faults(rows: list[dict[str, Any]]) -> list[str]:
-    """A sentence per account whose clock stands in the wrong time zone; where two disagree, nobody can say which."""
-    told = []
-    accounts = sorted({row[side] for row in rows for side in ("left", "right")})
-    faults = {one: [row for row in rows if one in (row["left"], row["right"])] for one in accounts}
-    faulty = [one for one, found in faults.items() if all(row["time_zone_fault_minutes"] for row in found)]
-    for one in faulty:
-        row = faults[one][0]
-        minutes = row["time_zone_fault_minutes"] * (1 if row["right"] == one else -1)
-        others = [other for other in faulty if other != one]
-        doubt = f", or that of {others[0]} by as much the other way" if len(accounts) == 2 else ""
-        told.append(f"The clock of {one} is {minutes:+d} minutes off{doubt}: a time-zone fault, corrected for here.")
-    return told[:1] if len(accounts) == 2 else told
 
 
 def _with_shares(row: dict[str, Any]) -> dict[str, Any]:
@@ -163,17 +146,13 @@ def _durations(known: Calibration) -> str:
 
 
 def _gaps(connection: psycopg.Connection[Any], known: list[dict[str, Any]]) -> tuple[Floats, Floats]:
-    tracks = {
-        (
-            f"{row['left_provider']}:{row['left_account']}",
-            f"{row['right_provider']}:{row['right_account']}",
-        ): Calibration.from_json(row["parameters"]).track
-        for row in known
-    }
+    tracks = {ends(row): Calibration.from_json(row["parameters"]).track for row in known}
     started: dict[tuple[str, str], list[tuple[int, int]]] = {pair: [] for pair in tracks}
     for one, other, first, second in connection.execute(GAPS).fetchall():
-        pair, ends = ((one, other), (first, second)) if (one, other) in tracks else ((other, one), (second, first))
-        started[pair].append((moment_of(ends[0]), moment_of(ends[1])))
+        if (one, other) in tracks:
+            started[one, other].append((moment_of(first), moment_of(second)))
+        else:
+            started[other, one].append((moment_of(second), moment_of(first)))
     before, after = [np.empty(0)], [np.empty(0)]
     for pair, both in started.items():
         left, right = np.array(both, np.int64).reshape(-1, 2).T

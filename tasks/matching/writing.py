@@ -63,11 +63,12 @@ def reconcile_piece(
     decision = decide(records, knowledge.calibrations, verdicts, records["was"])
     mine = _mine(records, decision.block, own, touched)
     decided = _decided(records, only(decision, mine), mine, knowledge)
+    count = int(mine.sum())
     if not records["was"][mine].any():
         _copy(connection, decided, knowledge, run[0])
-        return Written(decided.members["call_id"].size, decided.members["call_id"].size, decided.matches["rule"].size)
+        return Written(count, changed=count, formed=decided.matches["rule"].size)
     _stage(connection, decided)
-    return _write(connection, decided.members["call_id"].size, knowledge, run)
+    return _write(connection, count, knowledge, run)
 
 
 def _mine(records: Records, block: Ints, own: int, touched: Ints | None) -> Bools:
