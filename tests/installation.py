@@ -57,8 +57,9 @@ class Installation(Branch):
 
     @contextmanager
     def worker(self, **more: str) -> Iterator[subprocess.Popen[bytes]]:
-        """A worker; none of its runs outlives the block, nor does what is scheduled."""
-        with (Path(self.folder.name) / "worker.log").open("ab") as log:
+        """A worker; none of its runs outlives the block. What it said is shown with a test that fails."""
+        log_file = Path(self.folder.name) / "worker.log"
+        with log_file.open("wb") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", "prefect", "worker", "start", "--pool", POOL, "--type", "process"],
                 cwd=self.folder.name,
@@ -74,6 +75,7 @@ class Installation(Branch):
             process.terminate()
             process.wait(20)
             kill(*runs)
+            sys.stdout.write(log_file.read_text("utf-8"))
 
     def found(self, what: str, **wanted: Any) -> list[Json]:
         rows: list[Json] = self._client.post(f"/{what}/filter", json=wanted).raise_for_status().json()

@@ -2,6 +2,7 @@
 
 import signal
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
@@ -58,14 +59,15 @@ def test_server_restarted_in_the_middle(installed: Installation, servers: Stack)
     with installed.worker(**SLOW):
         running = installed.start("sync-sakari/calls", since=days_ago(60), full=True)
         assert eventually(lambda: installed.run_of(running)["state_type"] == "RUNNING", 40)
-        often = {"active": True, "schedule": {"interval": 5}}
+        soon = (datetime.now(UTC) + timedelta(seconds=15)).isoformat()  # often enough, and no pile on a slow machine
+        often = {"active": True, "schedule": {"interval": 30, "anchor_date": soon}}
         deployment = installed.deployments()["sync-skipcall/calls"]
         httpx.post(f"{installed.api}/deployments/{deployment['id']}/schedules", json=[often]).raise_for_status()
         server.stop(signal.SIGKILL)
         with stack(installed.home) as restarted:
             assert restarted.prefect_api_url == servers.prefect_api_url
         assert installed.ended(running)["state_name"] == "Completed"
-        ended = eventually(lambda: of_schedule(installed, deployment), 40)
+        ended = eventually(lambda: of_schedule(installed, deployment), 60)
         httpx.patch(f"{installed.api}/deployments/{deployment['id']}", json={"paused": True}).raise_for_status()
     assert {one["state_name"] for one in ended} == {"Completed"}
 
