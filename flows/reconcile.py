@@ -31,10 +31,10 @@ MOST_WORKERS = 2
 @task(task_run_name="calibrate", cache_policy=NO_CACHE, persist_result=False)
 def calibrate(run: Reconciliation) -> list[str]:
     """Learns clocks and habits, and adopts what has moved."""
-    return [f"{one.pair}: {one.reason}" for one in run.calibrate()]
+    return [f"{clock}: {one.reason}" for clock, one in run.calibrate().items()]
 
 
-@task(task_run_name="calls from {name}", cache_policy=NO_CACHE, persist_result=False, retries=2)
+@task(task_run_name="{name}", cache_policy=NO_CACHE, persist_result=False, retries=2)
 def decide(name: str, run: Reconciliation, piece: Piece, touched: Ints | None, knowledge: Knowledge) -> Written:  # noqa: ARG001 - the name is for the UI
     """Decides one piece and writes what differs."""
     return run.work(piece, touched, knowledge)
@@ -42,12 +42,11 @@ def decide(name: str, run: Reconciliation, piece: Piece, touched: Ints | None, k
 
 def work(run: Reconciliation) -> None:
     for reason in calibrate(hidden(run)):
-        get_run_logger().info("Calibration adopted for %s", reason)
+        get_run_logger().info("Calibration adopted, %s", reason)
     knowledge = run.knowledge()
     pieces, touched = run.pieces()
     futures = [
-        decide.submit(f"{piece.since:%F %H:%M}", hidden(run), hidden(piece), hidden(touched), hidden(knowledge))
-        for piece in pieces
+        decide.submit(piece.name, hidden(run), hidden(piece), hidden(touched), hidden(knowledge)) for piece in pieces
     ]
     for future in futures:
         run.written += future.result()

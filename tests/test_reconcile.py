@@ -16,6 +16,7 @@ from models.matching.report import zone_faults
 from tasks.matching import reporting
 from tasks.matching import run as running
 from tasks.matching.explaining import explain, judge
+from tasks.matching.reading import ALWAYS, Piece
 from tasks.matching.reporting import report
 from tasks.matching.run import Ask, Reconciliation, decide_changes
 from tasks.matching.writing import Written
@@ -297,6 +298,21 @@ def test_report_of_the_newest(base: Base, monkeypatch: pytest.MonkeyPatch) -> No
     assert counted == [[(5, 4, 4)], [(3, 2, 2)]]
     assert [one.since for one in told] == [None, at(2 * 3600)]
     assert [sum(row["count"] for row in one.reasons) for one in told] == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("piece", "name"),
+    [
+        (Piece(*ALWAYS), "all calls"),
+        (Piece(at(0), ALWAYS[1]), "all calls from 2026-11-20 12:00Z"),
+        (Piece(ALWAYS[0], at(60)), "all calls to 2026-11-20 12:01Z"),
+        (Piece(at(0), at(60)), "all calls from 2026-11-20 12:00Z to 2026-11-20 12:01Z"),
+        (Piece(at(0), at(60), np.arange(1200)), "1,200 calls from 2026-11-20 12:00Z to 2026-11-20 12:01Z"),
+    ],
+)
+def test_name_of_a_piece(piece: Piece, name: str) -> None:
+    """A piece is named by what it is about; where it has no end, none is made up."""
+    assert piece.name == name
 
 
 def test_a_verdict_across_pieces(base: Base) -> None:

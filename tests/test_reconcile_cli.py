@@ -9,12 +9,13 @@ import pytest
 
 from tasks.embedded import EmbeddedPostgres, Stack
 from tests.builders import Json
-from tests.test_cli import Branch, Done
+from tests.test_cli import Branch, Done, eventually
 
 PAIR = """
     SELECT left_provider, left_external_id, right_provider, right_external_id FROM v1.call_match
     WHERE rule = 'numbers' ORDER BY score DESC LIMIT 1
 """
+FIRST_RUN = "SELECT flow_run_id FROM reconcile_run ORDER BY id LIMIT 1"
 LATEST_RUN = "SELECT flow_run_id FROM reconcile_run ORDER BY id DESC LIMIT 1"
 
 
@@ -81,6 +82,24 @@ def test_report(first: Done, branch: Branch, servers: Stack) -> None:
     assert {heading for heading in ("Matched share", "Calibrations", "Unmatched") if heading in found["data"]} == {
         *("Matched share", "Calibrations", "Unmatched")
     }
+
+
+def test_told_in_the_run(first: Done, branch: Branch, servers: Stack) -> None:
+    """Whoever opens the run sees which clock was adopted and which calls a task decided, by their names."""
+    ((run,),) = branch.rows(FIRST_RUN)
+
+    def found(what: str) -> list[Json]:
+        wanted = {what: {"flow_run_id": {"any_": [run]}}}
+        told: list[Json] = httpx.post(f"{servers.prefect_api_url}/{what}/filter", json=wanted).raise_for_status().json()
+        return told
+
+    assert eventually(lambda: {one["name"] for one in found("task_runs")} == {"calibrate", "all calls"}, 20)
+    adopted = [one["message"] for one in found("logs") if one["message"].startswith("Calibration adopted")]
+    assert sorted(adopted) == [
+        "Calibration adopted, sakari against bird: learnt",
+        "Calibration adopted, skipcall against bird: learnt",
+        "Calibration adopted, skipcall against sakari: learnt",
+    ]
 
 
 def test_explain_and_judge(first: Done, branch: Branch) -> None:

@@ -67,7 +67,7 @@ SHOWN = {
 
 def brief(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Calibrations for people."""
-    named = _named({row[side] for row in rows for side in ("left", "right")})
+    named = named_by_provider({row[side] for row in rows for side in ("left", "right")})
     return [
         {"clock": f"{named[row['right']]} against {named[row['left']]}"}
         | {short: row[name] for name, short in SHOWN.items()}
@@ -78,7 +78,7 @@ def brief(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def brief_pairs(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Matched shares for people, of the left account and of the right one."""
     pairs = [ends(row) for row in rows]
-    named = _named({account for pair in pairs for account in pair})
+    named = named_by_provider({account for pair in pairs for account in pair})
     return [
         {
             "accounts": " and ".join(named[account] for account in pair),
@@ -92,7 +92,7 @@ def brief_pairs(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def brief_reasons(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     accounts = [f"{row['provider']}:{row['account']}" for row in rows]
-    named = _named(set(accounts))
+    named = named_by_provider(set(accounts))
     return [
         {"account": named[account], "reason": row["reason"], "count": row["count"]}
         for account, row in zip(accounts, rows, strict=True)
@@ -119,7 +119,7 @@ def ends(row: dict[str, Any]) -> tuple[str, str]:
     return f"{row['left_provider']}:{row['left_account']}", f"{row['right_provider']}:{row['right_account']}"
 
 
-def _named(accounts: set[str]) -> dict[str, str]:
+def named_by_provider(accounts: set[str]) -> dict[str, str]:
     """Accounts by their provider's name alone, where that tells them apart."""
     providers = [account.partition(":")[0] for account in accounts]
     return {name: name if providers.count(name.partition(":")[0]) > 1 else name.partition(":")[0] for name in accounts}

@@ -1,7 +1,7 @@
 """Calibrations: learnt from a sample of the records, kept as versions, replaced only when they moved by a step."""
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from itertools import combinations
 from typing import Any, NamedTuple
 
@@ -13,9 +13,10 @@ from models.matching.clock import Learnt, spliced
 from models.matching.learning import learn, learn_clock
 from models.matching.legs import legs
 from models.matching.records import Records
+from models.matching.report import named_by_provider
 from models.matching.statements import ACCOUNTS, NEWEST_SINCE, SAMPLE
 from tasks.matching.copying import copy_out
-from tasks.matching.reading import EPOCH, moment_of, numbered
+from tasks.matching.reading import ALWAYS, moment_of, numbered
 
 Accounts = list[tuple[str, str]]
 Pair = tuple[int, int]
@@ -44,13 +45,11 @@ class Version(NamedTuple):
 
 
 class Adopted(NamedTuple):
-    """A calibration that replaced another, and from when on calls are to be decided again."""
+    """A calibration that takes the place of another, and from when on calls are to be decided again."""
 
-    pair: Pair
-    before: Calibration | None
-    after: Calibration
+    calibration: Calibration
     reason: str
-    since: datetime | None
+    since: datetime | None = None
     """None: all of them."""
 
 
@@ -69,31 +68,35 @@ def versions(connection: psycopg.Connection[Any], accounts: Accounts) -> dict[Pa
     return found
 
 
-def calibrate(connection: psycopg.Connection[Any], accounts: Accounts, *, full: bool) -> list[Adopted]:
-    """Learns anew from all records (or, where all pairs are known, from the newest) and adopts what has moved."""
+def calibrate(connection: psycopg.Connection[Any], accounts: Accounts, *, full: bool) -> dict[str, Adopted]:
+    """Learns anew from all records (or, where all pairs are known, from the newest) and adopts what has moved.
+
+    What is adopted stands under the two accounts' names, as the report spells them.
+    """
     known = versions(connection, accounts)
     pairs = list(combinations(range(len(accounts)), 2))
     full = full or any(pair not in known for pair in pairs)
     records, share, since = _sample(connection, accounts, full=full)
     if not len(records):
-        return []
+        return {}
     root = legs(records).root
-    adopted = []
+    named = named_by_provider({":".join(account) for account in accounts})
+    adopted = {}
     for pair in pairs:
         if full or known[pair].calibration.is_prior:
             change = _change(known.get(pair), learn(records, root, pair, share), is_whole=full)
         else:
             change = _followed(known[pair].calibration, learn_clock(records, root, pair), since)
         if change is not None:
-            made = change._replace(pair=pair)
-            _adopt(connection, [*accounts[pair[0]], *accounts[pair[1]]], known.get(pair), made)
-            adopted.append(made)
+            left, right = accounts[pair[0]], accounts[pair[1]]
+            _adopt(connection, [*left, *right], known.get(pair), change)
+            adopted[f"{named[':'.join(right)]} against {named[':'.join(left)]}"] = change
     return adopted
 
 
 def _sample(connection: psycopg.Connection[Any], accounts: Accounts, *, full: bool) -> tuple[Records, float, datetime]:
     """Records, the share of telephone numbers they stand for, and since when."""
-    since, every = EPOCH - timedelta(days=36_500), 1
+    since, every = ALWAYS[0], 1
     if full:
         count = _one(connection, "SELECT count(*) FROM call")
         every = max(1, -(-count // SAMPLE_SIZE))
@@ -113,10 +116,9 @@ def _one(connection: psycopg.Connection[Any], query: str, **values: Any) -> Any:
 def _change(known: Version | None, fresh: Calibration, *, is_whole: bool) -> Adopted | None:
     """What is to be adopted; from the newest records alone, no prior is."""
     if known is None:
-        return Adopted((0, 0), None, fresh, "too few pairs yet: a prior" if fresh.is_prior else "learnt", None)
-    before = known.calibration
-    reason = moved(before, fresh) if is_whole or not fresh.is_prior else None
-    return Adopted((0, 0), before, fresh, reason, None) if reason else None
+        return Adopted(fresh, "too few pairs yet: a prior" if fresh.is_prior else "learnt")
+    reason = moved(known.calibration, fresh) if is_whole or not fresh.is_prior else None
+    return Adopted(fresh, reason) if reason else None
 
 
 def _followed(before: Calibration, learnt: Learnt | None, since: datetime) -> Adopted | None:
@@ -128,13 +130,12 @@ def _followed(before: Calibration, learnt: Learnt | None, since: datetime) -> Ad
     shift = float(np.abs(before.track.at(track.knots) - track.offsets).max())
     if shift <= step:
         return None
-    after = before.with_track(track)
-    return Adopted((0, 0), before, after, f"the clock moved by {shift:.1f} s", since.astimezone(UTC))
+    return Adopted(before.with_track(track), f"the clock moved by {shift:.1f} s", since.astimezone(UTC))
 
 
 def _adopt(connection: psycopg.Connection[Any], names: list[str], known: Version | None, made: Adopted) -> None:
-    after = made.after
+    fresh = made.calibration
     version = known.version + 1 if known else 1
-    parameters = json.dumps(after.to_json())
-    values = [*names, version, made.reason, after.is_prior, after.support, parameters]
+    parameters = json.dumps(fresh.to_json())
+    values = [*names, version, made.reason, fresh.is_prior, fresh.support, parameters]
     connection.execute(ADOPT, values)

@@ -13,9 +13,12 @@ from models.matching.legs import LEG_REACH
 from models.matching.records import Bools, Ints, Records
 from models.matching.statements import BY_ID, CHILDREN, IN_RANGE, NEIGHBOURS, WANTED
 from models.matching.verdicts import Verdict
+from models.wording import minute
 from tasks.matching.copying import copy_in, copy_out
 
 EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
+ALWAYS = (EPOCH - timedelta(days=36_500), EPOCH + timedelta(days=2_800_000))
+"""From before the first call until after the last."""
 NONE = np.empty(0, np.int64)
 MOST_ROUNDS = 20
 """Steps outwards from a piece: blocks end sooner, unless one number is called without a pause for hours."""
@@ -65,6 +68,12 @@ class Piece:
     until: datetime
     ids: Ints | None = None
     """Only these; None for all."""
+
+    @property
+    def name(self) -> str:
+        what = "all" if self.ids is None else f"{self.ids.size:,}"
+        since, until = (end not in ALWAYS and minute(end) for end in (self.since, self.until))
+        return " ".join([what, "calls", *(["from", since] if since else []), *(["to", until] if until else [])])
 
 
 def read(connection: psycopg.Connection[Any], piece: Piece, knowledge: Knowledge) -> tuple[Records, int]:

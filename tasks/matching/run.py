@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from models.matching.records import Ints
 from models.matching.statements import CHANGED, CLEAR, LOCK, VERDICTS
 from tasks.database import connect
 from tasks.matching.calibrating import Adopted, accounts_of, calibrate, versions
-from tasks.matching.reading import EPOCH, Knowledge, Piece, want
+from tasks.matching.reading import ALWAYS, Knowledge, Piece, want
 from tasks.matching.writing import Written, reconcile_piece
 
 PATIENCE = "10min"
@@ -45,7 +45,6 @@ CUTS = """
 ENOUGH = 50_000
 """Records by which a range is cut into pieces that are about equal; where they lie changes nothing."""
 TOUCHED = "SELECT id, started_at FROM call WHERE id IN (SELECT id FROM wanted) ORDER BY started_at, id"
-ALWAYS = (EPOCH - timedelta(days=36_500), EPOCH + timedelta(days=2_800_000))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +63,7 @@ class Reconciliation:
     database_url: str
     ask: Ask
     flow_run_id: str | None = None
-    adopted: list[Adopted] = field(default_factory=list)
+    adopted: dict[str, Adopted] = field(default_factory=dict)
     written: Written = field(default_factory=Written)
     run_id: int = 0
     is_whole: bool = False
@@ -107,7 +106,7 @@ class Reconciliation:
     def _is_range(self) -> bool:
         return self.ask.since is not None or self.ask.until is not None
 
-    def calibrate(self) -> list[Adopted]:
+    def calibrate(self) -> dict[str, Adopted]:
         with connect(self.database_url, OPTIONS) as connection:
             self.adopted = calibrate(connection, accounts_of(connection), full=self.ask.full)
         return self.adopted
@@ -144,7 +143,7 @@ class Reconciliation:
             return self.ask.since or ALWAYS[0]
         if self.ask.full or last is None:
             return ALWAYS[0]
-        moved = [one.since or ALWAYS[0] for one in self.adopted]
+        moved = [one.since or ALWAYS[0] for one in self.adopted.values()]
         return min(moved) if moved else None
 
     def work(self, piece: Piece, touched: Ints | None, knowledge: Knowledge) -> Written:
