@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable, Iterable
 from datetime import datetime
-from types import NoneType
 from typing import Any
 
 import msgspec
@@ -14,7 +13,8 @@ PLAIN_ITEM = re.compile(r"[\w+.-]+")
 
 def line(values: Iterable[Any]) -> bytes:
     """One row: None, texts, numbers, bools, aware times, bytes, lists of texts, and objects as JSON."""
-    return ("\t".join([SPELL[type(value)](value) for value in values]) + "\n").encode()
+    # Most fields of most records are empty.
+    return ("\t".join([r"\N" if value is None else SPELL[type(value)](value) for value in values]) + "\n").encode()
 
 
 def _text(value: str) -> str:
@@ -45,7 +45,6 @@ class _Spellings(dict[type, Callable[[Any], str]]):
 
 SPELL = _Spellings(
     {
-        NoneType: lambda _: r"\N",
         bool: lambda value: "t" if value else "f",
         int: str,
         str: _text,

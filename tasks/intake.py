@@ -1,9 +1,9 @@
 """The records of one window on their way into the tables, each counted exactly once."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import Connection, Engine
 
@@ -15,11 +15,16 @@ from models.rows import CallRow, Rejected
 from models.window import EDGE, Span
 from tasks.beside import prepare
 from tasks.client import Client, Tally
-from tasks.database import database_errors
+from tasks.database import database_errors, in_transaction
 from tasks.ledger import Ledger
 from tasks.line import Line
-from tasks.load import Counts, Known, Loaded, known_records, load, resolve, set_aside
+from tasks.load import Counts, Known, Loaded, known_records, load, register, resolve, set_aside
 from tasks.reader import Arrival, Reader, SetAside
+
+T = TypeVar("T")
+
+MOST_REGISTERED = 100_000
+"""Numbers that a run remembers: about 10 MB."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,6 +39,8 @@ class Desk:
     reader: Reader
     ledger: Ledger
     line: Line
+    registered: set[str] = field(default_factory=set)
+    """Telephone numbers that are in the database for good, since none is ever deleted."""
 
     @property
     def key(self) -> dict[str, str]:
@@ -46,6 +53,15 @@ class Desk:
             times[self.stream.time_filter.since] = _iso(bounds.since - EDGE)
             times[self.stream.time_filter.until] = _iso(bounds.until + EDGE)
         return self.listing.params | self.filters | times
+
+    def load(self, batch: "Batch", work: Callable[[Connection], T]) -> T:
+        """Runs `work`, which writes the batch, in a transaction of its own."""
+        numbers = register(self.engine, batch.loaded, self.registered)
+        done = in_transaction(self.engine, work)
+        if len(self.registered) > MOST_REGISTERED:
+            self.registered.clear()
+        self.registered.update(numbers)
+        return done
 
 
 @dataclass(slots=True)

@@ -84,13 +84,21 @@ def known_records(connection: Connection, stream: StreamName, key: dict[str, str
     return {external_id: Known(*rest) for external_id, *rest in rows}
 
 
-def register(engine: Engine, loaded: list[Loaded]) -> None:
+def register(engine: Engine, loaded: list[Loaded], registered: Container[str]) -> list[str]:
     """Makes the telephone numbers of records known, before the records are loaded.
 
     In a transaction of its own: two batches with a number in common would else wait for each other's whole load. Its
     commit need not reach the disk, since that of the records, later in the same log, does.
+
+    Args:
+        engine: of the database.
+        loaded: the records.
+        registered: numbers that are known to be there.
+
+    Returns the others. A crash of Postgres may take them back until the records are committed.
     """
-    numbers = sorted({number for one in loaded for number in one.prepared.people})
+    told = {number for one in loaded for number in one.prepared.people}
+    numbers = sorted(number for number in told if number not in registered)
 
     def work(connection: Connection) -> None:
         connection.execute(NO_WAIT)
@@ -98,6 +106,7 @@ def register(engine: Engine, loaded: list[Loaded]) -> None:
 
     if numbers:
         in_transaction(engine, work)
+    return numbers
 
 
 def load(

@@ -14,7 +14,7 @@ from models.window import Span
 from tasks.client import Answer, Tally
 from tasks.database import database_errors, in_transaction
 from tasks.intake import Desk, Intake, identified
-from tasks.load import Counts, register
+from tasks.load import Counts
 from tasks.reader import Arrival
 
 GIVEN_UP_AFTER = timedelta(days=7)
@@ -31,8 +31,7 @@ def look_up(desk: Desk, external_id: str) -> Counts:
     finally:
         desk.line.add_requests(tally.requests)
     batch = Intake(desk, tally).sort([arrival])
-    register(desk.engine, batch.loaded)
-    counts = in_transaction(desk.engine, lambda connection: batch.write(connection, desk))
+    counts = desk.load(batch, lambda connection: batch.write(connection, desk))
     desk.line.add(counts)
     return counts
 

@@ -6,10 +6,9 @@ from sqlalchemy import Connection
 
 from models.window import Span
 from tasks.client import Tally
-from tasks.database import in_transaction
 from tasks.intake import Desk, Intake
 from tasks.ledger import Claim, Progress
-from tasks.load import Counts, register
+from tasks.load import Counts
 from tasks.reader import Arrival, SetAside
 
 BATCH = 2_000
@@ -47,7 +46,6 @@ class Sink:
             self.progress.counts = before + batch.write(connection, self._desk) + repeated
             self._desk.ledger.record(connection, self._claim, self.progress)
 
-        register(self._desk.engine, batch.loaded)
-        in_transaction(self._desk.engine, work)
+        self._desk.load(batch, work)
         self._desk.line.add(self.progress.counts - before)
         self._waiting, self._repeated, self._flushed_at = [], 0, time.monotonic()

@@ -18,9 +18,8 @@ from models.provider import Stream
 from models.rows import CallRow, ContactRow, Row
 from models.vocabulary import StreamName
 from tasks.client import Tally
-from tasks.database import in_transaction
 from tasks.intake import Desk, Intake, identified
-from tasks.load import Counts, register
+from tasks.load import Counts
 from tasks.providers import PROVIDERS
 from tasks.run import Request, Runtime, StreamRun
 from tasks.settings import Account, Settings
@@ -233,8 +232,7 @@ def take_in_at(desk: Desk, observations: Iterable[tuple[Any, datetime]]) -> Coun
     """Loads records observed at their own times as one batch."""
     texts = [(one if isinstance(one, str) else encoded(one), moment) for one, moment in observations]
     batch = Intake(desk, Tally()).sort([identified(desk, text, moment) for text, moment in texts])
-    register(desk.engine, batch.loaded)
-    return in_transaction(desk.engine, lambda connection: batch.write(connection, desk))
+    return desk.load(batch, lambda connection: batch.write(connection, desk))
 
 
 def decoded(body: bytes) -> Any:

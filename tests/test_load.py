@@ -12,7 +12,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import DBAPIError
 
 from tasks.client import Tally
 from tasks.database import in_transaction
@@ -390,6 +391,22 @@ def test_new_phones_do_not_deadlock(office: Office) -> None:
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(work, range(4)))
     assert [row["e164"] for row in office.rows("SELECT e164 FROM phone ORDER BY e164")] == sorted(numbers)
+
+
+def test_numbers_are_remembered_with_their_records(office: Office, sakari: Desk) -> None:
+    """A number counts as registered once a record that names it is stored: until then a crash may take it back."""
+    batch = Intake(sakari, Tally()).sort([identified(sakari, encoded(sakari_call()), at())])
+
+    def fail(connection: Connection) -> None:
+        connection.execute(text("SELECT 1 / 0"))
+
+    with pytest.raises(DBAPIError, match="division by zero"):
+        sakari.load(batch, fail)
+    office.rows("DELETE FROM phone RETURNING id")
+    sakari.load(batch, lambda connection: batch.write(connection, sakari))
+
+    assert {row["e164"] for row in office.rows("SELECT e164 FROM phone")} == sakari.registered
+    assert len(sakari.registered) == 1
 
 
 def test_many_records_at_once(office: Office, sakari: Desk) -> None:
