@@ -63,6 +63,10 @@ class _Tuning(BaseModel):
     default_region: Annotated[str, AfterValidator(_region)] | None = None
 
 
+WORKERS = 3
+"""Threads of a flow. They fill the providers' budgets; a fourth only contends with them for the interpreter."""
+
+
 class _General(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
@@ -70,7 +74,7 @@ class _General(BaseModel):
     prefect_api_url: str | None = None
     callweave_history: Duration = timedelta(days=90)
     callweave_home: Path = Path(".callweave")
-    callweave_workers: Annotated[int, Field(ge=1, le=64)] = 4
+    callweave_workers: Annotated[int, Field(ge=1, le=64)] = WORKERS
     callweave_alert_url: SecretStr | None = None
     callweave_heartbeat_url: SecretStr | None = None
     callweave_delete_brake: Annotated[tuple[NonNegativeInt, Share], BeforeValidator(_pair)] = (100, 0.02)
@@ -190,7 +194,7 @@ def workers() -> int:
     try:
         return Settings().general.callweave_workers
     except UsageError:
-        return 4
+        return WORKERS
 
 
 def credential_variables(provider: Provider) -> list[str]:
