@@ -39,8 +39,8 @@ class Desk:
     reader: Reader
     ledger: Ledger
     line: Line
-    registered: set[str] = field(default_factory=set)
-    """Telephone numbers that are in the database for good, since none is ever deleted."""
+    registered: set[str]
+    """Telephone numbers that are in the database for good, since none is ever deleted: of all lists of a run."""
 
     @property
     def key(self) -> dict[str, str]:

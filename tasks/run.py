@@ -96,6 +96,7 @@ class Runtime:
         self._budget_engine = engine_for(database_url, pool_size=2, synchronous_commit=False)
         budget = Budget(self._budget_engine, account.key, account.requests_per_second, bulk=bulk)
         self.client = Client(account, budget, connections=workers)
+        self.registered: set[str] = set()
 
     def close(self) -> None:
         self.client.close()
@@ -144,7 +145,8 @@ class StreamRun:
                 **account.key, stream=self.stream.name, scope=scope, listing=listing.scope, filtered=bool(filters)
             )
             ledger = Ledger(runtime.engine, source, holder)
-            yield Desk(runtime.engine, runtime.client, self.stream, listing, filters, reader, ledger, self.line)
+            place = (self.stream, listing, filters, reader, ledger, self.line)
+            yield Desk(runtime.engine, runtime.client, *place, runtime.registered)
 
     @property
     def is_partial_view(self) -> bool:
