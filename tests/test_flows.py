@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import httpx
 import pytest
@@ -20,44 +20,13 @@ from tasks.providers import PROVIDERS
 from tests.alerts import Alerts
 from tests.builders import Json
 from tests.installation import children
+from tests.prefect_runs import Prefect
 from tests.relay import Asked, Relay, Reply, reply
 from tests.test_cli import SECRETS, Branch, Done, Shell, days_ago, eventually
 from tests.test_embedded import alive
 
 HOUSE = Path(__file__).parents[1]
 NUMBER = "+33 6 12 34 56 78"
-
-
-class Prefect:
-    """What Prefect's server knows of the runs that worked on one database."""
-
-    def __init__(self, url: str, branch: Branch) -> None:
-        self.url, self._runs = url, branch.flow_runs()
-
-    def _found(self, what: str, **wanted: Any) -> list[Json]:
-        found: list[Json] = httpx.post(f"{self.url}/{what}/filter", json=wanted).raise_for_status().json()
-        return found
-
-    @property
-    def flow_run(self) -> Json:
-        (found,) = self._found("flow_runs", flow_runs={"id": {"any_": self._runs}})
-        return found
-
-    def task_runs(self, expected: int) -> list[Json]:
-        """They arrive at the server as events, a little later."""
-
-        def ended() -> list[Json]:
-            found = self._found("task_runs", task_runs={"flow_run_id": {"any_": self._runs}})
-            over = [one for one in found if one["state_type"] in {"COMPLETED", "FAILED"}]
-            return over if len(over) >= expected else []
-
-        return list(eventually(ended, 15) or [])
-
-    def artifacts(self) -> list[Json]:
-        return self._found("artifacts", artifacts={"flow_run_id": {"any_": self._runs}})
-
-    def logs(self) -> list[Json]:
-        return self._found("logs", logs={"flow_run_id": {"any_": self._runs}})
 
 
 class Ran(NamedTuple):
@@ -81,7 +50,7 @@ def runs(cluster: EmbeddedPostgres, servers: Stack) -> Iterator[dict[str, Ran]]:
             relay.intervene = troubled
             own = {"CALLWEAVE_ALERT_URL": alerts.url, "SAKARI_BASE_URL": relay.url}
             done = branch.run(*words, **own)
-            made[name] = Ran(done, Prefect(servers.prefect_api_url, branch), alerts.received, branch)
+            made[name] = Ran(done, Prefect(servers.prefect_api_url, branch.flow_runs()), alerts.received, branch)
         yield made
 
 
@@ -202,7 +171,7 @@ def test_broken_alert_channel(runs: dict[str, Ran]) -> None:
 
     assert (done.status, done.document["state"]) == (1, "failed")
     assert "refused the client id or secret" in done.err
-    logs = [one["message"] for one in Prefect(ran.prefect.url, ran.branch).logs()]
+    logs = [one["message"] for one in Prefect(ran.prefect.url, ran.branch.flow_runs()).logs()]
     assert any("alert could not be delivered" in message for message in logs)
     ran.branch.shell.assert_discreet(json.dumps(logs, ensure_ascii=False))
 

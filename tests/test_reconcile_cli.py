@@ -4,12 +4,12 @@ import csv
 from collections.abc import Iterator
 from itertools import combinations
 
-import httpx
 import pytest
 
 from tasks.embedded import EmbeddedPostgres, Stack
 from tests.builders import Json
-from tests.test_cli import Branch, Done, eventually
+from tests.prefect_runs import Prefect
+from tests.test_cli import Branch, Done
 
 PAIR = """
     SELECT left_provider, left_external_id, right_provider, right_external_id FROM v1.call_match
@@ -74,8 +74,7 @@ def test_again(first: Done, branch: Branch) -> None:
 def test_report(first: Done, branch: Branch, servers: Stack) -> None:
     """The run leaves a report with a picture that Prefect's UI shows."""
     ((run,),) = branch.rows(LATEST_RUN)
-    wanted = {"artifacts": {"flow_run_id": {"any_": [run]}}}
-    (found,) = httpx.post(f"{servers.prefect_api_url}/artifacts/filter", json=wanted).raise_for_status().json()
+    (found,) = Prefect(servers.prefect_api_url, [run]).artifacts()
 
     assert found["key"] == "reconcile"
     assert "data:image/svg+xml;base64," in found["data"]
@@ -87,14 +86,10 @@ def test_report(first: Done, branch: Branch, servers: Stack) -> None:
 def test_told_in_the_run(first: Done, branch: Branch, servers: Stack) -> None:
     """Whoever opens the run sees which clock was adopted and which calls a task decided, by their names."""
     ((run,),) = branch.rows(FIRST_RUN)
+    told = Prefect(servers.prefect_api_url, [run])
 
-    def found(what: str) -> list[Json]:
-        wanted = {what: {"flow_run_id": {"any_": [run]}}}
-        told: list[Json] = httpx.post(f"{servers.prefect_api_url}/{what}/filter", json=wanted).raise_for_status().json()
-        return told
-
-    assert eventually(lambda: {one["name"] for one in found("task_runs")} == {"calibrate", "all calls"}, 20)
-    adopted = [one["message"] for one in found("logs") if one["message"].startswith("Calibration adopted")]
+    assert {one["name"] for one in told.task_runs(2)} == {"calibrate", "all calls"}
+    adopted = [one["message"] for one in told.logs() if one["message"].startswith("Calibration adopted")]
     assert sorted(adopted) == [
         "Calibration adopted, sakari against bird: learnt",
         "Calibration adopted, skipcall against bird: learnt",
