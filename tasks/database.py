@@ -108,5 +108,12 @@ def raw(connection: Connection) -> psycopg.Connection[Any]:
     return driver
 
 
+def scalar(connection: psycopg.Connection[Any], query: str, values: Any = ()) -> Any:
+    """The value of a query that gives one row with one column."""
+    row = connection.execute(query, values).fetchone()
+    assert row is not None
+    return row[0]
+
+
 def _first_line(error: BaseException) -> str:
     return str(getattr(error, "orig", error)).strip().partition("\n")[0]

@@ -15,6 +15,7 @@ from models.matching.legs import legs
 from models.matching.records import Records
 from models.matching.report import named_by_provider
 from models.matching.statements import ACCOUNTS, NEWEST_SINCE, SAMPLE
+from tasks.database import scalar
 from tasks.matching.copying import copy_out
 from tasks.matching.reading import ALWAYS, moment_of, numbered
 
@@ -98,19 +99,13 @@ def _sample(connection: psycopg.Connection[Any], accounts: Accounts, *, full: bo
     """Records, the share of telephone numbers they stand for, and since when."""
     since, every = ALWAYS[0], 1
     if full:
-        count = _one(connection, "SELECT count(*) FROM call")
+        count = scalar(connection, "SELECT count(*) FROM call")
         every = max(1, -(-count // SAMPLE_SIZE))
     else:
-        since = _one(connection, NEWEST_SINCE, most=RECENT_SIZE) or since
+        since = scalar(connection, NEWEST_SINCE, {"most": RECENT_SIZE}) or since
     names = {"providers": [name for name, _ in accounts], "accounts": [name for _, name in accounts]}
     values = names | {"since": since, "every": every}
     return numbered(copy_out(connection, SAMPLE, values)), 1.0 / every, since
-
-
-def _one(connection: psycopg.Connection[Any], query: str, **values: Any) -> Any:
-    row = connection.execute(query, values).fetchone()
-    assert row is not None
-    return row[0]
 
 
 def _change(known: Version | None, fresh: Calibration, *, is_whole: bool) -> Adopted | None:

@@ -12,7 +12,7 @@ from models.matching.calibration import Calibration
 from models.matching.records import SECOND, Floats
 from models.matching.report import ends, interval
 from models.matching.statements import NEWEST_SINCE
-from tasks.database import connect
+from tasks.database import connect, scalar
 from tasks.matching.reading import moment_of
 
 NEWEST_OF_ALL, NEWEST = 100_000, 5_000
@@ -86,7 +86,7 @@ class Report:
 def report(database_url: str, *, whole: bool = True) -> Report:
     """Of the newest calls, more of them for a run that was `whole`."""
     with connect(database_url) as connection, connection.cursor(row_factory=dict_row) as cursor:
-        (since,) = connection.execute(NEWEST_SINCE, {"most": NEWEST_OF_ALL if whole else NEWEST}).fetchone() or (None,)
+        since = scalar(connection, NEWEST_SINCE, {"most": NEWEST_OF_ALL if whole else NEWEST})
         stretch = {"since": since or "-infinity"}
         known = cursor.execute(CALIBRATIONS).fetchall()
         judged = cursor.execute(VERDICTS).fetchone() or {"right": 0, "asked": 0}

@@ -12,7 +12,7 @@ import psycopg
 from models.errors import DatabaseUnavailable
 from models.matching.records import Ints
 from models.matching.statements import CHANGED, CLEAR, LOCK, VERDICTS
-from tasks.database import connect
+from tasks.database import connect, scalar
 from tasks.matching.calibrating import Adopted, accounts_of, calibrate, versions
 from tasks.matching.reading import ALWAYS, Knowledge, Piece, want
 from tasks.matching.writing import Written, reconcile_piece
@@ -79,7 +79,7 @@ class Reconciliation:
                 holder.execute("SELECT pg_advisory_lock(%s)", [LOCK])
             except psycopg.errors.LockNotAvailable:
                 raise DatabaseUnavailable("Another reconciliation has been at work for ten minutes.") from None
-            self.run_id = _one(holder, BEGIN, [self.flow_run_id, self.cause, not self._is_range])
+            self.run_id = scalar(holder, BEGIN, [self.flow_run_id, self.cause, not self._is_range])
             try:
                 yield
             except Exception as error:
@@ -126,7 +126,7 @@ class Reconciliation:
     def pieces(self) -> tuple[list[Piece], Ints | None]:
         """The pieces, and the ids the run is about; None for every record."""
         with connect(self.database_url, OPTIONS) as connection:
-            last = _one(connection, LAST)
+            last = scalar(connection, LAST)
             horizon = ALWAYS[0] if self.ask.full or last is None else last
             gone = connection.execute(CLEAR, {"run": self.run_id, "since": horizon}).rowcount
             self.written += Written(dissolved=gone)
@@ -155,7 +155,7 @@ def decide_changes(database_url: str) -> Written:
     """What has changed since the last run, decided at once, under the calibrations as they are."""
     run = Reconciliation(database_url, Ask())
     with connect(database_url) as connection:
-        if _one(connection, LAST) is None:
+        if scalar(connection, LAST) is None:
             return run.written
     with run.begun():
         knowledge = run.knowledge()
@@ -167,12 +167,12 @@ def decide_changes(database_url: str) -> Written:
 
 def _ranges(connection: psycopg.Connection[Any], since: datetime, until: datetime) -> list[Piece]:
     span = {"since": since, "until": until}
-    count = _one(connection, COUNT, span)
+    count = scalar(connection, COUNT, span)
     pieces = -(-count // PIECE)
     if pieces < 2:
         return [Piece(since, until)] * pieces
     values = {"shares": [i / pieces for i in range(1, pieces)], "percent": min(100.0, 100.0 * ENOUGH / count)}
-    cuts = sorted({since, *(_one(connection, CUTS, span | values) or [])})
+    cuts = sorted({since, *(scalar(connection, CUTS, span | values) or [])})
     return [Piece(*ends) for ends in zip(cuts, [*cuts[1:], until], strict=True)]
 
 
@@ -181,9 +181,3 @@ def _chunks(connection: psycopg.Connection[Any], touched: Ints) -> list[Piece]:
     rows = connection.execute(TOUCHED).fetchall()
     parts = [rows[i : i + TOUCHED_PIECE] for i in range(0, len(rows), TOUCHED_PIECE)]
     return [Piece(part[0][1], part[-1][1], np.array([id_ for id_, _ in part], np.int64)) for part in parts]
-
-
-def _one(connection: psycopg.Connection[Any], query: str, values: Any = ()) -> Any:
-    row = connection.execute(query, values).fetchone()
-    assert row is not None
-    return row[0]
