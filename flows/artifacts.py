@@ -13,12 +13,12 @@ from prefect.artifacts import (
 )
 from sqlalchemy import Engine
 
-from flows.drain import SECONDS_BETWEEN_MOVES
-from flows.statuspage import page
+from flows.rendering.status_page import page
+from flows.window_tasks import SECONDS_BETWEEN_MOVES
 from models.errors import DatabaseUnavailable
 from models.provider import Provider
-from tasks.health import Health, health
-from tasks.run import StreamRun
+from tasks.diagnostics.stream_health import Health, health
+from tasks.extract.stream_run import StreamRun
 
 
 class Artifacts:
@@ -34,17 +34,21 @@ class Artifacts:
         self._moved_at = time.monotonic()
         self._show(self._share())
 
-    def finish(self) -> None:
+    def finish(self) -> Health | None:
+        """Shows what came of the run, and how the provider stands now; None where the database went away."""
         self._show(100.0)
         create_table_artifact(
             key=f"{self._provider.name}-sync",
-            table=[run.line.receipt for run in self._runs],
+            table=[run.receipt.document for run in self._runs],
             description=f"What the latest run of {self._provider.title} did, per stream",
         )
         try:
-            self._show_health(health(self._engine, self._provider.name))
+            found = health(self._engine, self._provider.name)
         except DatabaseUnavailable as error:
             get_run_logger().error("The status page could not be written: %s", error)
+            return None
+        self._show_health(found)
+        return found
 
     def _show_health(self, found: Health) -> None:
         create_markdown_artifact(
@@ -55,18 +59,18 @@ class Artifacts:
 
     def _show(self, percent: float) -> None:
         if self._progress is None:
-            key, description = f"{self._provider.name}-progress", self._told()
+            key, description = f"{self._provider.name}-progress", self._description()
             self._progress = cast("UUID", create_progress_artifact(percent, key=key, description=description))
         else:
-            update_progress_artifact(self._progress, percent, description=self._told())
+            update_progress_artifact(self._progress, percent, description=self._description())
 
     def _share(self) -> float:
-        known = sum(run.line.windows_known for run in self._runs)
-        ended = sum(run.line.windows + run.line.windows_failed for run in self._runs)
+        known = sum(run.receipt.windows_known for run in self._runs)
+        ended = sum(run.receipt.windows + run.receipt.windows_failed for run in self._runs)
         return min(100.0 * ended / known, 99.0) if known else 0.0
 
-    def _told(self) -> str:
-        lines = [run.line for run in self._runs]
+    def _description(self) -> str:
+        receipts = [run.receipt for run in self._runs]
         return ", ".join(
-            f"{line.stream}: {line.counts.fetched:,} records, windows done: {line.windows:,}" for line in lines
+            f"{one.stream}: {one.counts.fetched:,} records, windows done: {one.windows:,}" for one in receipts
         )

@@ -1,5 +1,6 @@
 """The reconciliation as a Prefect flow: calibrate, decide in pieces, tell people."""
 
+from dataclasses import replace
 from typing import Any
 
 from prefect import flow, get_run_logger, task
@@ -10,17 +11,24 @@ from prefect.runtime import flow_run
 from prefect.states import Completed
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from flows.drain import hidden
+from flows.events import tell_of_calibrations
 from flows.forms import Moment
-from flows.markdown import table
-from models.matching.records import Ints
-from models.matching.report import brief, brief_pairs, brief_reasons, picture, zone_faults
+from flows.late_runs import superseded
+from flows.rendering.explain import side_by_side
+from flows.rendering.markdown import table
+from flows.rendering.matching import brief, brief_pairs, brief_reasons, picture, zone_faults
+from flows.run_names import of_reconcile
+from flows.window_tasks import hidden
+from models.calibration.columns import Ints
 from models.wording import minute
+from tasks.change_feed import announce
+from tasks.database import one_engine
 from tasks.home import database
-from tasks.matching.reading import Knowledge, Piece
-from tasks.matching.reporting import Report, report
+from tasks.matching.reader import Knowledge, Piece
+from tasks.matching.report import Report, report
 from tasks.matching.run import Ask, Reconciliation
-from tasks.matching.writing import Written
+from tasks.matching.verify import nothing_changed
+from tasks.matching.writer import Written
 from tasks.settings import Settings, workers
 
 DESCRIPTION = "Recognises the same call in several accounts."
@@ -29,9 +37,9 @@ MOST_WORKERS = 2
 
 
 @task(task_run_name="calibrate", cache_policy=NO_CACHE, persist_result=False)
-def calibrate(run: Reconciliation) -> list[str]:
-    """Learns clocks and habits, and adopts what has moved."""
-    return [f"{clock}: {one.reason}" for clock, one in run.calibrate().items()]
+def calibrate(run: Reconciliation) -> dict[str, str]:
+    """Learns clocks and habits, and adopts what has moved: the reason for each."""
+    return {clock: one.reason for clock, one in run.calibrate().items()}
 
 
 @task(task_run_name="{name}", cache_policy=NO_CACHE, persist_result=False, retries=2)
@@ -41,8 +49,9 @@ def decide(name: str, run: Reconciliation, piece: Piece, touched: Ints | None, k
 
 
 def work(run: Reconciliation) -> None:
-    for reason in calibrate(hidden(run)):
-        get_run_logger().info("Calibration adopted, %s", reason)
+    for clock, reason in (moved := calibrate(hidden(run))).items():
+        get_run_logger().info("Calibration adopted, %s: %s", clock, reason)
+    tell_of_calibrations(moved)
     knowledge = run.knowledge()
     pieces, touched = run.pieces()
     futures = [
@@ -52,16 +61,17 @@ def work(run: Reconciliation) -> None:
         run.written += future.result()
 
 
-def markdown(told: Report, written: Written) -> str:
+def markdown(found: Report, written: Written) -> str:
     sections = [
         _counted(written),
-        f"Measured precision: {told.precision.told}.",
-        f"Below: {f'the newest calls, since {minute(told.since)}' if told.since else 'all calls'}.",
-        "## Matched share\n" + table(brief_pairs(told.pairs)),
-        "## Calibrations\n" + table(brief(told.calibrations)),
-        *zone_faults(told.calibrations),
-        "## Unmatched, by reason\n" + table(brief_reasons(told.reasons)),
-        f"## Start gaps of matched calls\n![Start gaps before and after calibration]({picture(*told.gaps)})",
+        f"Measured precision: {found.precision.words}.",
+        f"Below: {f'the newest calls, since {minute(found.since)}' if found.since else 'all calls'}.",
+        "## Matched share\n" + table(brief_pairs(found.pairs)),
+        "## Calibrations\n" + table(brief(found.calibrations)),
+        *zone_faults(found.calibrations),
+        "## Unmatched, by reason\n" + table(brief_reasons(found.reasons)),
+        *(["## The newest day of two systems, side by side\n" + table(side_by_side(found.day))] if found.day else []),
+        f"## Start gaps of matched calls\n![Start gaps before and after calibration]({picture(*found.gaps)})",
     ]
     return "\n\n".join(sections)
 
@@ -76,22 +86,48 @@ def _counted(written: Written) -> str:
 runner: Any = ThreadPoolTaskRunner(max_workers=min(MOST_WORKERS, workers()))
 
 
-@flow(name="reconcile", description=DESCRIPTION, task_runner=runner)
-def reconcile(since: Moment = None, until: Moment = None, full: bool = False) -> State[Any]:
+def carried_out(url: str, ask: Ask) -> Reconciliation:
+    """One run, and the check that it left no record out."""
+    run = Reconciliation(url, ask, flow_run.id)
+    with run.begun():
+        work(run)
+        run.verify()
+    with one_engine(url) as engine:
+        announce(engine)
+    return run
+
+
+def verified(url: str, ask: Ask) -> None:
+    """Decides everything again; raises `DecisionsIncomplete` where that changes anything."""
+    again = Reconciliation(url, replace(ask, full=True), flow_run.id)
+    with again.begun():
+        work(again)
+        again.verify()
+        if not again.adopted:
+            nothing_changed(again.written)
+
+
+@flow(name="reconcile", description=DESCRIPTION, task_runner=runner, flow_run_name=of_reconcile)
+def reconcile(since: Moment = None, until: Moment = None, full: bool = False, verify: bool = False) -> State[Any]:
     """Recognises the same call in several accounts.
 
     Args:
         since: Decide calls that began at this moment or later. Not set: whatever has changed since the last run.
         until: Decide calls that began before this moment. Not set: up to now.
-        full: Learn the clocks anew and decide every call again.
+        full: Learn the clocks again and decide every call again.
+        verify: Afterwards decide every call again, and fail if that changes anything.
     """
-    with database(Settings()) as url:
-        run = Reconciliation(url, Ask(since=since, until=until, full=full), flow_run.id)
-        with run.begun():
-            work(run)
-        told = report(url, whole=run.is_whole)
-        create_markdown_artifact(markdown(told, run.written), key="reconcile", description=DESCRIPTION)
+    if skipped := superseded():
+        return skipped
+    settings = Settings()
+    with database(settings) as url:
+        ask = Ask(since=since, until=until, full=full, join=settings.join)
+        run = carried_out(url, ask)
+        if verify:
+            verified(url, Ask(join=settings.join))
+        found = report(url, whole=run.is_whole)
+        create_markdown_artifact(markdown(found, run.written), key="reconcile", description=DESCRIPTION)
     return Completed(
         message=f"{run.written.records:,} records decided, {run.written.formed:,} pairs formed",
-        data=(run.written, told),
+        data=(run.written, found),
     )

@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from functools import partial
 from threading import Event, Thread
-from typing import Any
+from typing import Any, Protocol, cast
 
 from prefect import Flow, flow, get_run_logger
 from prefect.client.schemas.objects import State
@@ -17,15 +17,22 @@ from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.alerts import after_a_run, message
 from flows.artifacts import Artifacts
-from flows.drain import Drain
+from flows.events import tell_of_incidents, tell_of_runs
 from flows.forms import BACKFILL, SYNC, Moment, NotSet
-from models.errors import CallweaveError, DatabaseUnavailable
+from flows.late_runs import superseded
+from flows.run_logs import show_in_runs
+from flows.run_names import of_backfill, of_sync
+from flows.window_tasks import WindowTasks
+from models.errors import CallweaveError, DatabaseUnavailable, UsageError
 from models.provider import Provider
+from models.request import Request
 from models.vocabulary import RunState, StreamName
+from tasks.extract.runtime import runtime
+from tasks.extract.stream_run import StreamRun
 from tasks.home import database
-from tasks.people import link_people
+from tasks.identity.linker import link_people
+from tasks.ledger.receipt import RunReceipt
 from tasks.providers import PROVIDERS
-from tasks.run import Request, StreamRun, runtime
 from tasks.settings import Settings, workers
 
 HEARTBEAT_SECONDS = 5.0
@@ -33,29 +40,59 @@ HEARTBEAT_SECONDS = 5.0
 ProviderName = StrEnum("ProviderName", list(PROVIDERS))  # type: ignore[misc]  # the registry decides
 
 
-def sync(provider: Provider, request: Request) -> State[Any]:
-    """Syncs the configured account as asked; the state is computed from what came of each stream."""
+class Observer(Protocol):
+    """Follows the runs of this process, as a terminal does."""
+
+    def begun(self, run: StreamRun) -> None: ...
+    def moved(self, receipt: RunReceipt) -> None: ...
+
+
+class Unobserved:
+    """Of a worker's run, which no terminal follows."""
+
+    def begun(self, run: StreamRun) -> None:
+        pass
+
+    def moved(self, receipt: RunReceipt) -> None:
+        pass
+
+
+def sync(provider: Provider, request: Request, observer: Observer, whose: str | None = None) -> State[Any]:
+    """Syncs the configured account as asked; the state is computed from what came of each stream.
+
+    Raises `UsageError` where the account is not the one that was asked for, `whose`.
+    """
+    show_in_runs()
+    if skipped := superseded():
+        return skipped
     settings = Settings()
     account = settings.account(provider.name)
+    if whose not in {None, account.name}:
+        raise UsageError(
+            f"account: this worker reads {account.name} of {provider.title}, not {whose}. Run the backfill of the work "
+            "pool whose worker has that account: docs/operating.md, Keys."
+        )
     with ExitStack() as stack:
         url = stack.enter_context(database(settings))
         opened = stack.enter_context(runtime(settings, account, url, bulk=request.backfill))
-        runs = [StreamRun(opened, stream, request, flow_run.id) for stream in account.streams(request.streams)]
+        streams = account.streams(request.streams)
+        runs = [StreamRun(opened, stream, request, flow_run.id, observer.moved) for stream in streams]
         people = partial(link_people, opened.engine, full=request.full and StreamName.CONTACTS in request.streams)
-        _work(runs, Artifacts(provider, runs, opened.engine), people)
-        if problem := after_a_run(settings, opened.engine, account.key):
+        _work(runs, Artifacts(provider, runs, opened.engine), people, observer)
+        if problem := after_a_run(settings, opened.engine, account.key, tell_of_incidents):
             get_run_logger().error(problem)
-    return _conclude(runs)
+    return _conclude([run.receipt for run in runs])
 
 
-def _work(runs: list[StreamRun], artifacts: Artifacts, link: Callable[[], None]) -> None:
+def _work(runs: list[StreamRun], artifacts: Artifacts, link: Callable[[], None], observer: Observer) -> None:
     try:
         for run in runs:
             run.begin()
+            observer.begun(run)
         with _alive(runs):
             for run in runs:
-                run.plan()
-            Drain(runs, artifacts.move).work()
+                run.open()
+            WindowTasks(runs, artifacts.move).work()
             link()
     except CallweaveError as error:
         for run in runs:
@@ -69,7 +106,8 @@ def _work(runs: list[StreamRun], artifacts: Artifacts, link: Callable[[], None])
             run.end()
         except DatabaseUnavailable as error:
             get_run_logger().error("The receipt could not be written: %s", error)
-    artifacts.finish()
+    if found := artifacts.finish():
+        tell_of_runs(runs, found.streams)
 
 
 @contextmanager
@@ -92,21 +130,23 @@ def _alive(runs: list[StreamRun]) -> Iterator[None]:
         thread.join()
 
 
-def _conclude(runs: list[StreamRun]) -> State[Any]:
-    lines = [run.line for run in runs]
-    for line in lines:
-        get_run_logger().info(line.told)
-    state = RunState.of([line.state for line in lines])
+def _conclude(receipts: list[RunReceipt]) -> State[Any]:
+    """The flow's state; its result are the receipts."""
+    for one in receipts:
+        get_run_logger().info(one.sentence)
+    state = RunState.of([one.state for one in receipts])
     if state is RunState.COMPLETED:
-        warnings = "".join(f"; {line.stream}: {line.warning}" for line in lines if line.warning)
-        return Completed(message=f"{sum(line.counts.fetched for line in lines):,} records read{warnings}")
+        warnings = "".join(f"; {one.stream}: {one.warning}" for one in receipts if one.warning)
+        records = sum(one.counts.fetched for one in receipts)
+        return Completed(message=f"{records:,} records read{warnings}", data=receipts)
     if state is RunState.PARTIAL:
-        return Completed(name="Partial", message=message(lines))
-    return Failed(message=message(lines))
+        return Completed(name="Partial", message=message(receipts), data=receipts)
+    return Failed(message=message(receipts), data=receipts)
 
 
-def make_sync(provider: Provider) -> Flow[..., State[Any]]:
+def make_sync(provider: Provider, observer: Observer | None = None) -> Flow[..., State[Any]]:
     """The sync flow of one provider; its form in the UI shows that provider's own filters."""
+    watching = observer or Unobserved()
 
     def flow_function(  # noqa: PLR0913, PLR0917 - the form's fields, by contract
         streams: list[StreamName] = list(StreamName),  # noqa: B006 - Prefect shows it as the form's default
@@ -127,20 +167,20 @@ def make_sync(provider: Provider) -> Flow[..., State[Any]]:
             filters=given,
             allow_deletes=allow_deletes,
         )
-        return sync(provider, request)
+        return sync(provider, request, watching)
 
     flow_function.__annotations__["filters"] = provider.filters | NotSet
     description = f"Calls and contacts of {provider.title} into Postgres."
-    return _named(flow_function, f"sync-{provider.name}", description, SYNC)
+    return _named(flow_function, f"sync-{provider.name}", description + SYNC, of_sync(provider.title))
 
 
-def _named(function: Any, name: str, description: str, form: str) -> Flow[..., State[Any]]:
+def _named(function: Any, name: str, form: str, run_name: Callable[[], str]) -> Flow[..., State[Any]]:
     function.__name__ = name.replace("-", "_")
     # Prefect takes the help texts of its form from here.
-    function.__doc__ = description + form
-    runner: Any = ThreadPoolTaskRunner(max_workers=workers())
-    made: Flow[..., State[Any]] = flow(name=name, description=description, task_runner=runner)(function)
-    return made
+    function.__doc__ = form
+    description, runner = form.partition("\n")[0], cast("Any", ThreadPoolTaskRunner(max_workers=workers()))
+    named = flow(name=name, description=description, task_runner=runner, flow_run_name=run_name)
+    return cast("Flow[..., State[Any]]", named(function))
 
 
 sync_sakari = make_sync(PROVIDERS["sakari"])
@@ -148,16 +188,23 @@ sync_bird = make_sync(PROVIDERS["bird"])
 sync_skipcall = make_sync(PROVIDERS["skipcall"])
 
 
-def _backfill(
-    provider: ProviderName, since: datetime, until: datetime, filters: dict[str, Any] | NotSet = None
-) -> State[Any]:
-    request = Request(streams=(StreamName.CALLS,), since=since, until=until, filters=filters or {}, backfill=True)
-    return sync(PROVIDERS[provider], request)
+def make_backfill(observer: Observer | None = None) -> Flow[..., State[Any]]:
+    """The backfill flow, of any provider."""
+    watching = observer or Unobserved()
+
+    def flow_function(
+        provider: ProviderName,
+        since: datetime,
+        until: datetime,
+        account: str | NotSet = None,
+        filters: dict[str, Any] | NotSet = None,
+    ) -> State[Any]:
+        calls = (StreamName.CALLS,)
+        request = Request(streams=calls, since=since, until=until, filters=filters or {}, backfill=True)
+        return sync(PROVIDERS[provider], request, watching, account)
+
+    description = "An explicit range of one provider's calls; goes on where an earlier one was stopped."
+    return _named(flow_function, "backfill", description + BACKFILL, of_backfill)
 
 
-backfill = _named(
-    _backfill,
-    "backfill",
-    "An explicit range of one provider's calls; goes on where an earlier one was stopped.",
-    BACKFILL,
-)
+backfill = make_backfill()

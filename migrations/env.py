@@ -3,8 +3,7 @@
 from alembic import context
 from sqlalchemy import text
 
-from models.matching import tables as _matching  # noqa: F401 - its tables belong to the metadata
-from models.tables import Base
+from models.tables.base import Base
 
 UPGRADE_LOCK = 7_261_993
 """Only one upgrade at a time, whoever starts it."""

@@ -1,9 +1,10 @@
-"""JSON as text: records are kept as the bytes that arrived, so they are cut out of their page, never written anew.
+"""JSON as text: records are kept as the bytes that arrived, so they are cut out of their page, never serialised again.
 
 Two ways: `msgspec` cuts a page at memory speed; what it refuses (nesting beyond its limit) is cut by a scanner that
 knows only strings and brackets and has no limit.
 """
 
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -17,6 +18,8 @@ ESCAPE = re.compile(
     r"|\\u([dD][89a-fA-F][0-9a-fA-F]{2}|0000)"  # half a pair, or NUL: Postgres can hold neither
     r"|\\."
 )
+LATIN = {"iso-8859-1", "latin1", "latin-1", "windows-1252", "cp1252"}
+"""Charsets that are believed where a body is no UTF-8."""
 TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{},:]', re.DOTALL)
 STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
 VALUE = re.compile(
@@ -29,20 +32,37 @@ _FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ITEMS = msgspec.json.Decoder(list[msgspec.Raw])
 
 
-def clean(content: bytes) -> str:
-    """The text of an answer as Postgres can hold it: NUL, lone surrogates and broken UTF-8 become U+FFFD."""
-    text = content.decode("utf-8", errors="replace")
+def clean(content: bytes, charset: str | None = None) -> str:
+    """The text of an answer as Postgres can hold it: NUL, lone surrogates and broken UTF-8 become U+FFFD.
+
+    Args:
+        content: the body.
+        charset: what its header says.
+    """
+    text = _decoded(content, charset)
+    if "\0" in text:
+        text = text.replace("\0", REPLACEMENT)
     if not SUSPICIOUS.search(text):
         return text
     return ESCAPE.sub(lambda match: "\\ufffd" if match[1] else match[0], text)
+
+
+def _decoded(content: bytes, charset: str | None) -> str:
+    """JSON is UTF-8 whatever is said of it (RFC 8259, 8.1); UTF-16 and UTF-32 show in their first bytes."""
+    encoding = json.detect_encoding(content)
+    try:
+        return content.decode(encoding)
+    except UnicodeDecodeError:
+        is_latin = encoding == "utf-8" and (charset or "").lower() in LATIN
+        return content.decode("cp1252" if is_latin else encoding, errors="replace")
 
 
 def fields(text: str) -> dict[str, str]:
     """The values of a JSON object, each as its own text; of a doubled key the last. Raises ValueError on other JSON."""
     try:
         return {key: str(value, "utf-8") for key, value in _FIELDS.decode(text).items()}
-    except msgspec.ValidationError as error:
-        raise ValueError(str(error)) from None
+    except msgspec.ValidationError:
+        raise ValueError(f"it is {kind(text)}") from None
     except (msgspec.DecodeError, RecursionError):
         return _slow_fields(text)
 
@@ -67,10 +87,19 @@ def items(text: str) -> list[str]:
     """The items of a JSON array, each as its own text. Raises ValueError on other JSON."""
     try:
         return [str(item, "utf-8") for item in _ITEMS.decode(text)]
-    except msgspec.ValidationError as error:
-        raise ValueError(str(error)) from None
+    except msgspec.ValidationError:
+        raise ValueError(f"in place of a list there is {kind(text)}") from None
     except (msgspec.DecodeError, RecursionError):
         return [_checked(part) for part in _parts(text, "[")]
+
+
+KINDS = {"{": "an object", "[": "a list", '"': "a text", "t": "true", "f": "false", "n": "null", "": "nothing"}
+
+
+def kind(text: str) -> str:
+    """What a piece of JSON is, in words, by its first character."""
+    start = text.strip()[:1]
+    return "a number" if start.isdigit() or start == "-" else KINDS.get(start, "no JSON")
 
 
 def array(values: list[str]) -> str:
@@ -117,7 +146,7 @@ def _slow_fields(text: str) -> dict[str, str]:
 def _checked(part: str) -> str:
     """`part`, if it can be one JSON value; what stands inside of objects and arrays is for their reader to check."""
     if not VALUE.fullmatch(part):
-        raise ValueError(f"{part[:40]!r} is no JSON value")
+        raise ValueError("one of its values is no JSON")
     return part
 
 
@@ -126,7 +155,7 @@ def _parts(text: str, opening: str) -> Iterator[str]:
     closing = {"[": "]", "{": "}"}[opening]
     text = text.strip()
     if not text.startswith(opening):
-        raise ValueError(f"not the JSON that begins with {opening}")
+        raise ValueError(f"it is {kind(text)}")
     level, start, end, commas = 0, 1, 0, 0
     for token in TOKEN.finditer(text):
         mark, end = token[0], token.end()

@@ -1,20 +1,25 @@
 """Building blocks for providers' payload types: lenient fields, vendor times, and small readers."""
 
 import math
-from datetime import UTC, datetime
+from collections.abc import Iterable
+from datetime import datetime
 from functools import lru_cache
 from typing import Annotated, Any, TypeVar
 
 from pydantic import BeforeValidator, Field, GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
+from typing_extensions import TypedDict
 
-from models.rows import Rejected
+from models.errors import Rejected
+from models.moments import moment
 
 T = TypeVar("T")
 
-MAX_ID_LENGTH = 1_000
+MAX_ID_LENGTH, MAX_ID_BYTES = 1_000, 2_000
+"""Characters, and bytes in UTF-8: a row of an index holds 2,704 bytes, the account's name among them."""
 MAX_INTEGER = 2**31 - 1
-FIRST_YEAR = 1970
+MOST_DIGITS = 10**15
+"""E.164 has at most fifteen."""
 
 
 class _Lenient:
@@ -28,19 +33,37 @@ Maybe = Annotated[T | None, _Lenient()]
 Text = Maybe[str]
 Flag = Annotated[bool | None, Field(strict=True), _Lenient()]
 Number = Annotated[float | None, Field(strict=True), _Lenient()]
-Time = Annotated[datetime | None, Field(strict=True), _Lenient()]
+_STRICT = Field(strict=True)
+Time = Annotated[Annotated[str, _STRICT] | Annotated[int, _STRICT] | Annotated[float, _STRICT] | None, _Lenient()]
+"""As it stands, for `models.moments.moment` to read."""
 Items = Annotated[list[Maybe[T]] | None, _Lenient()]
 """A list in which an item of another type reads as None."""
-
-Identifier = Annotated[str, Field(coerce_numbers_to_str=True)]
 
 
 def _as_text(value: object) -> object:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
+Identifier = Annotated[str, BeforeValidator(_as_text)]
 Label = Annotated[str | None, BeforeValidator(_as_text), _Lenient()]
 """An id of another system, which some vendors send as a number."""
+
+
+def _as_digits(value: object) -> object:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return value
+    return str(int(value)) if 0 < value < MOST_DIGITS and value % 1 == 0 else None
+
+
+PhoneText = Annotated[str, BeforeValidator(_as_digits)]
+"""A telephone number, which some vendors send as a JSON number."""
+Phone = Annotated[str | None, BeforeValidator(_as_digits), _Lenient()]
+
+
+class Reference(TypedDict, total=False):
+    """Another record, embedded, of which only the id is read."""
+
+    id: Label
 
 
 def part(value: Any) -> Any:
@@ -48,29 +71,23 @@ def part(value: Any) -> Any:
     return value or {}
 
 
+def distinct(numbers: Iterable[str | None]) -> list[str]:
+    """Those that could be read, each once, in the provider's order."""
+    return list(dict.fromkeys(number for number in numbers if number))
+
+
 def required_id(value: str) -> str:
+    """An id that the tables can hold. Raises `Rejected`."""
     if not value:
         raise Rejected("the record has no id")
     if len(value) > MAX_ID_LENGTH:
         raise Rejected(f"the id is longer than {MAX_ID_LENGTH:,} characters")
+    if len(value) * 4 > MAX_ID_BYTES and len(value.encode()) > MAX_ID_BYTES:
+        raise Rejected(f"the id is longer than {MAX_ID_BYTES:,} bytes")
     return value
 
 
-def moment(value: datetime | None) -> datetime | None:
-    """Aware UTC. Times before 1970 are a vendor's way of saying none; a missing zone is UTC, as vendors document."""
-    if value is None:
-        return None
-    if value.tzinfo is UTC:
-        return value if value.year >= FIRST_YEAR else None
-    aware = value.replace(tzinfo=UTC) if value.tzinfo is None else value
-    try:
-        utc = aware.astimezone(UTC)
-    except OverflowError:
-        return None
-    return utc if utc.year >= FIRST_YEAR else None
-
-
-def required_start(*candidates: datetime | None) -> datetime:
+def required_start(*candidates: str | float | None) -> datetime:
     """The first readable time of `candidates`."""
     for candidate in candidates:
         if found := moment(candidate):
@@ -95,10 +112,3 @@ def person_name(first: str | None, last: str | None, *fallbacks: str | None) -> 
     """First and last name, else the first fallback that says something."""
     full = f"{(first or '').strip()} {(last or '').strip()}".strip()
     return full or next((text for text in fallbacks if text), None)
-
-
-@lru_cache(maxsize=1_000)
-def country(value: str | None, default: str | None) -> str | None:
-    """An ISO 3166 code as the phone rules take it, the account's default where there is none."""
-    code = (value or "").strip().upper()
-    return code if len(code) == 2 and code.isalpha() else default

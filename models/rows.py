@@ -34,7 +34,7 @@ class CallRow(NamedTuple):
 
     @property
     def people(self) -> list[str]:
-        """The numbers behind which somebody else stands."""
+        """The numbers of the other party, not our own."""
         return [self.remote_e164] if self.remote_e164 else []
 
 
@@ -58,7 +58,3 @@ class ContactRow(NamedTuple):
 
 
 Row = CallRow | ContactRow
-
-
-class Rejected(Exception):
-    """This record cannot become a row; the text is the reason kept beside it."""

@@ -6,17 +6,16 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
-import phonenumbers
 from dotenv import dotenv_values
 from pydantic import (
-    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
     NonNegativeInt,
+    PositiveInt,
     SecretStr,
     ValidationError,
 )
@@ -24,60 +23,78 @@ from pydantic import (
 from models.errors import UsageError
 from models.provider import Provider, Stream
 from models.vocabulary import StreamName
+from tasks.client.limits import Limits
 from tasks.providers import PROVIDERS
+from tasks.setting_types import Duration, Rate, Region, Share, pair
 
 M = TypeVar("M", bound=BaseModel)
 
 BLOCK = "block:"
 
 
-def _region(value: str) -> str:
-    if value.upper() not in phonenumbers.SUPPORTED_REGIONS:
-        raise ValueError(f"{value} is no ISO 3166 country code such as US or FR")
-    return value.upper()
-
-
-def _positive(value: timedelta) -> timedelta:
-    if value <= timedelta():
-        raise ValueError("the duration must be positive")
-    return value
-
-
-def _pair(value: Any) -> Any:
-    return value.split(",") if isinstance(value, str) else value
-
-
-Share = Annotated[float, Field(ge=0, le=1)]
-Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Duration = Annotated[timedelta, AfterValidator(_positive)]
-
-
-class _Tuning(BaseModel):
+class Tuning(BaseModel):
     """What may be set for each provider, whatever it is."""
 
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", use_attribute_docstrings=True)
 
     base_url: str | None = None
+    """Where the provider's API is asked."""
     requests_per_second: Rate | None = None
+    """The most that is asked of it; the provider's own limit by default."""
     lookback: Duration | None = None
-    default_region: Annotated[str, AfterValidator(_region)] | None = None
+    """How long after its start a call may still change: calls younger than this are read again."""
+    default_region: Region | None = None
+    """The country, as ISO 3166 code, of numbers written nationally without one."""
 
 
+JOIN = {"careful": 0.95, "balanced": 0.75}
 WORKERS = 3
 """Threads of a flow. They fill the providers' budgets; a fourth only contends with them for the interpreter."""
 
 
-class _General(BaseModel):
-    model_config = ConfigDict(extra="ignore")
+MINIMUM_BYTES = 100_000
+"""A limit below the size of an ordinary page would stop everything."""
+
+
+class General(BaseModel):
+    """What is set once for an installation."""
+
+    model_config = ConfigDict(extra="ignore", use_attribute_docstrings=True)
 
     database_url: str | None = None
+    """Postgres 15 or newer, as libpq writes it; unset: the embedded one."""
     prefect_api_url: str | None = None
+    """A Prefect server or Cloud; unset: one of our own on the embedded Postgres."""
     callweave_history: Duration = timedelta(days=90)
+    """How far back the first sync of calls reads."""
     callweave_home: Path = Path(".callweave")
+    """Where the embedded Postgres and Prefect server are kept."""
     callweave_workers: Annotated[int, Field(ge=1, le=64)] = WORKERS
+    """Threads of a flow."""
     callweave_alert_url: SecretStr | None = None
+    """An Apprise URL: who hears when something goes wrong, and when it is over."""
     callweave_heartbeat_url: SecretStr | None = None
-    callweave_delete_brake: Annotated[tuple[NonNegativeInt, Share], BeforeValidator(_pair)] = (100, 0.02)
+    """Asked every five minutes while all works: a dead-man's switch."""
+    callweave_max_answer_bytes: Annotated[int, Field(ge=MINIMUM_BYTES)] = Limits().answer_bytes
+    """Bytes of one answer of a provider, unpacked."""
+    callweave_max_answer_time: Duration = timedelta(seconds=Limits().answer_seconds)
+    """The whole of one answer, from the request to its last byte."""
+    callweave_max_pause: Duration = timedelta(seconds=Limits().pause_seconds)
+    """The longest pause that a run waits where a provider asks for one; a longer one postpones the run."""
+    callweave_max_scan_requests: PositiveInt = Limits().scan_requests
+    """Requests of one reading of a list that cannot be bounded by time."""
+    callweave_max_details_requests: PositiveInt = Limits().details_requests
+    """Requests of the second list of one record, such as the identifiers of a contact."""
+    callweave_change_retention: Duration = timedelta(days=30)
+    """How long `v1.change` keeps changes."""
+    callweave_keep_history: Literal["0", "1"] = "0"
+    """With `1`, what each record of a call said before is kept in `v1.call_history`."""
+    callweave_log: Literal["text", "json"] = "text"
+    """How logs are written on stderr: for people, or one JSON object a line."""
+    callweave_match: Literal["careful", "balanced"] = "careful"
+    """How sure two records must be one call to be joined: from .95 (careful) or from .75 (balanced)."""
+    callweave_delete_brake: Annotated[tuple[NonNegativeInt, Share], BeforeValidator(pair)] = (100, 0.02)
+    """The most records, and the largest share of a stream, that a run marks as deleted unless it is allowed to."""
 
 
 @dataclass(frozen=True)
@@ -115,15 +132,31 @@ class Settings:
     """All of the configuration. Reading a part that is wrong raises `UsageError` naming the variable."""
 
     def __init__(self, environ: dict[str, str] | None = None) -> None:
-        self._environ = {
-            name: text for name, text in (environment() if environ is None else environ).items() if text != ""
-        }
+        given = environment() if environ is None else environ
+        # A line break at the end comes with every key that a file holds.
+        self._environ = {name: text.strip() for name, text in given.items() if text.strip()}
         values = {name.lower(): text for name, text in self._environ.items()}
-        self.general = _validated(_General, values, "")
+        self.general = _validated(General, values, "")
 
     @property
     def home(self) -> Path:
         return self.general.callweave_home.expanduser().resolve()
+
+    @property
+    def limits(self) -> Limits:
+        """What one provider may cost."""
+        return Limits(
+            answer_bytes=self.general.callweave_max_answer_bytes,
+            answer_seconds=self.general.callweave_max_answer_time.total_seconds(),
+            pause_seconds=self.general.callweave_max_pause.total_seconds(),
+            scan_requests=self.general.callweave_max_scan_requests,
+            details_requests=self.general.callweave_max_details_requests,
+        )
+
+    @property
+    def join(self) -> float:
+        """The probability from which records are held to be one call."""
+        return JOIN[self.general.callweave_match]
 
     @property
     def uses_blocks(self) -> bool:
@@ -161,12 +194,14 @@ class Settings:
         values = self._values(provider)
         required = _required(provider)
         if missing := [name for name in required if name not in values]:
-            names = " and ".join(_variable(provider, field) for field in missing)
+            names = " and ".join(variable(provider, field) for field in missing)
             state = "is half configured" if self._given(provider) else "is not configured"
             raise UsageError(f"{provider.title} {state}: set {names}.")
         given = _with_blocks(provider, values) if with_secrets else values
+        for name in required:
+            _refuse_odd(variable(provider, name), given[name])
         credentials = _validated(provider.credentials, given, f"{provider.name}_")
-        tuning = _validated(_Tuning, values, f"{provider.name}_")
+        tuning = _validated(Tuning, values, f"{provider.name}_")
         return Account(
             provider=provider,
             credentials=credentials,
@@ -175,6 +210,10 @@ class Settings:
             lookback=tuning.lookback or provider.lookback,
             region=tuning.default_region,
         )
+
+    def given(self, variable: str) -> str | None:
+        """The text that a variable was set to."""
+        return self._environ.get(variable)
 
     def _values(self, provider: Provider) -> dict[str, str]:
         prefix = f"{provider.name.upper()}_"
@@ -190,7 +229,7 @@ def environment() -> dict[str, str]:
 
 
 def workers() -> int:
-    """Threads per flow, as far as it can be told before the configuration is checked."""
+    """Threads per flow, the default where the configuration is wrong, which is reported later."""
     try:
         return Settings().general.callweave_workers
     except UsageError:
@@ -200,14 +239,14 @@ def workers() -> int:
 def credential_variables(provider: Provider) -> list[str]:
     """The environment variables that hold secrets."""
     fields = provider.credentials.model_fields.items()
-    return [_variable(provider, name) for name, field in fields if field.annotation is SecretStr]
+    return [variable(provider, name) for name, field in fields if field.annotation is SecretStr]
 
 
 def _required(provider: Provider) -> list[str]:
     return [name for name, field in provider.credentials.model_fields.items() if field.is_required()]
 
 
-def _variable(provider: Provider, field: str) -> str:
+def variable(provider: Provider, field: str) -> str:
     return f"{provider.name}_{field}".upper()
 
 
@@ -216,11 +255,20 @@ def _validated(model: type[M], values: dict[str, str], prefix: str) -> M:
         return model.model_validate(values)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
-        raise UsageError(f"{prefix.upper()}{str(first['loc'][0]).upper()}: {first['msg']}.") from None
+        words = str(first["msg"]).removeprefix("Value error, ")
+        raise UsageError(f"{prefix.upper()}{str(first['loc'][0]).upper()}: {words}.") from None
+
+
+def _refuse_odd(variable: str, text: str) -> None:
+    """Credentials travel in addresses and headers: a line break there, or a typographic quote, cannot be sent."""
+    if not text.isascii() or not text.isprintable():
+        raise UsageError(
+            f"{variable} holds a line break, or a character that no key has: copy it again, alone and in one line."
+        )
 
 
 def _with_blocks(provider: Provider, values: dict[str, str]) -> dict[str, str]:
-    return {name: _block(_variable(provider, name), text) for name, text in values.items()}
+    return {name: _block(variable(provider, name), text) for name, text in values.items()}
 
 
 def _block(variable: str, text: str) -> str:
@@ -233,6 +281,6 @@ def _block(variable: str, text: str) -> str:
     try:
         block = Secret.load(name, _sync=True)  # type: ignore[call-arg]  # added by a decorator
         assert isinstance(block, Secret)
-        return str(block.get())
+        return str(block.get()).strip()
     except ValueError:
         raise UsageError(f"{variable} names the Prefect Secret block {name!r}, and there is none: create it.") from None

@@ -1,32 +1,30 @@
-"""From records and calibrations to real calls: every stage in its order, on one closed set of records."""
+"""From records and what is known of their accounts to real calls: every stage in its order, on one closed set."""
 
-from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
 
-from models.matching.blocks import Joined, join
-from models.matching.calibration import Calibration
-from models.matching.candidates import RULES, Edges, Rule, candidates, joined
-from models.matching.evidence import Evidence, weigh
-from models.matching.joins import components
-from models.matching.legs import Legs, legs
-from models.matching.measures import Readings
-from models.matching.records import Chosen, Floats, Ints, Records
-from models.matching.verdicts import NO_VERDICTS, Verdict, Verdicts, settle
+from models.calibration.columns import Bools, Floats, Ints, Records
+from models.matching.closed import Closed, blocks_of
+from models.matching.combine import combine
+from models.matching.judgements import Judgements
+from models.matching.legs import Legs, roots
+from models.matching.links import Evidence
+from models.matching.pairing import RULES, Pairs, Rule, Within, Words, joined, pair
 
-Calibrations = Mapping[tuple[int, int], Calibration]
-"""By two accounts, the lower first."""
+CAREFUL = 0.95
+"""The probability from which a pair is joined, unless another one is asked for."""
+RIVAL = 0.1
+"""Probability from which what was not joined is named as a rival."""
 
 
 class Matches(NamedTuple):
-    """Pairs of roots held to be one call, by position."""
+    """Pairs of roots of different accounts held to be one call, by position."""
 
     left: Ints
     right: Ints
     rule: Ints
-    margin: Floats
-    """Nats by which the next best answer for the real call is worse."""
+    probability: Floats
     evidence: Evidence
 
 
@@ -36,95 +34,73 @@ class Decision(NamedTuple):
     """Of each record, the id of its real call: the smallest id of its members."""
     matches: Matches
     rivals: tuple[Ints, Ints]
-    """Pairs of ambiguous roots and what they might be one with, by position, both ways round."""
+    """Pairs of undecided records and what they might be one with, by position, both ways round."""
     block: Ints
     """Of each record, the number of its block: nothing outside it had a say."""
+    confidence: Floats
+    """Of each record's real call: the probability that all its records are of one call, as its weakest member's."""
 
 
-class Likely(NamedTuple):
-    """Pairs of roots for which more speaks than against, by position, each once with its best evidence."""
+def decide(held: Closed, was: Ints | None = None, join: float = CAREFUL) -> Decision:
+    """Which records are one call; `join` is the probability from which they are.
 
-    left: Ints
-    right: Ints
-    rule: Ints
-    score: Floats
-    evidence: Evidence
-
-    def only(self, chosen: Chosen) -> "Likely":
-        ends = self.left[chosen], self.right[chosen]
-        return Likely(*ends, self.rule[chosen], self.score[chosen], self.evidence.only(chosen))
-
-
-def decide(
-    records: Records, calibrations: Calibrations, verdicts: Iterable[Verdict] = (), was: Ints | None = None
-) -> Decision:
-    """Which records are one call. The records must be closed: hold all that any of them could be one with.
-
-    `verdicts` come in the order of their weight; `was` names the real call each record is in so far, 0 for none: it has
-    no say in the decision and widens the blocks.
+    `was` names the real call each record is in so far, 0 for none: it has no say and widens the blocks.
     """
-    grouped, said = _grouped(records, list(verdicts))
-    likely = find(records, grouped, calibrations)
-    by_own = likely.rule == RULES.index(Rule.OWN)
-    order = sorted(calibrations, key=lambda pair: (calibrations[pair].spread, pair))
-    state = Joined.apart(grouped.root, records["account"], order, said)
-    for stage in (~by_own, by_own):
-        part = likely.only(stage)
-        state = join(state, part.left, part.right, part.score)
+    records = held.records
+    pairs, within = _paired(held)
+    place = combine(held, pairs, within, join)
+    legs = roots(records, place)
+    matches = _matches(records, place, legs, pairs, held.said)
     return Decision(
-        legs=grouped,
-        call=_smallest(records["id"], state.unit[grouped.root]),
-        matches=_matches(state, likely, said),
-        rivals=state.rivals,
-        block=_blocks(grouped, likely, said, was),
+        legs=legs,
+        call=_smallest(records["id"], place),
+        matches=matches,
+        rivals=_rivals(records, place, pairs),
+        block=blocks_of(held, was),
+        confidence=_confidence(place, pairs, within, held),
     )
 
 
-def _grouped(records: Records, verdicts: list[Verdict]) -> tuple[Legs, Verdicts]:
-    grouped = legs(records)
-    if not verdicts:
-        return grouped, NO_VERDICTS
-    said = settle(verdicts, grouped.root)
-    within = said.one_call(records["account"])
-    if within[0].size:
-        grouped = legs(records, within)
-        said = settle(verdicts, grouped.root)
-    return grouped, said
+def _paired(held: Closed) -> tuple[Pairs, Within]:
+    words = _words(held)
+    found = [pair(held.sides(accounts), known, held.lines, words) for accounts, known in held.learnt]
+    none, empty = np.empty(0, np.int64), np.empty(0)
+    nothing = Pairs(none, none, none, empty, Evidence(*(empty,) * 6))
+    within = [Within(none, none, empty, none == 0), *(one.within for one in found)]
+    every = Within(*(np.concatenate(column) for column in zip(*within, strict=True)))
+    return joined([nothing, *(one.pairs for one in found)]), _agreed(every, len(held.records))
 
 
-def find(records: Records, grouped: Legs, calibrations: Calibrations) -> Likely:
-    """Every pair of calls with evidence for it; between calls of several records the best pair of records speaks."""
-    readings = Readings(records)
-    positions = {int(one): np.flatnonzero(records["account"] == one) for one in np.unique(records["account"])}
-    found = [
-        _weighed(records, readings, positions[one], positions[other], known)
-        for (one, other), known in calibrations.items()
-        if one in positions and other in positions
+def _agreed(within: Within, size: int) -> Within:
+    """Each pair once: where accounts hold a call beside both rows, the mean of what they say, else the greatest."""
+    keys, place = np.unique(within.left * size + within.right, return_inverse=True)
+    share = np.clip(within.probability, 1e-4, 1 - 1e-4)
+    nats = np.log(share / (1 - share))
+    informed = np.bincount(place, within.informed, keys.size)
+    mean = np.bincount(place, nats * within.informed, keys.size) / np.maximum(informed, 1)
+    most = np.full(keys.size, -np.inf)
+    np.maximum.at(most, place, nats)
+    said = np.where(informed > 0, mean, most)
+    return Within(keys // size, keys % size, 1 / (1 + np.exp(-said)), informed > 0)
+
+
+def _words(held: Closed) -> Words | None:
+    if not held.said.sets:
+        return None
+    size = len(held.records)
+    sets: dict[int, list[int]] = {}
+    for one, lowest in held.said.sets.items():
+        sets.setdefault(lowest, []).append(one)
+    same = [(a, b) for members in sets.values() for a in members for b in members if a != b]
+    barred = [
+        pair
+        for one, other in held.said.barred
+        for a in sets.get(one, [one])
+        for b in sets.get(other, [other])
+        for pair in ((a, b), (b, a))
     ]
-    edges = joined([edges for edges, _ in found])
-    empty = Evidence(*(np.empty(0),) * 5)
-    evidence = Evidence(*(np.concatenate(parts) for parts in zip(empty, *(one for _, one in found), strict=True)))
-    return _best_of_calls(edges, evidence, grouped.root)
-
-
-def _weighed(
-    records: Records, readings: Readings, left: Ints, right: Ints, known: Calibration
-) -> tuple[Edges, Evidence]:
-    edges = candidates(records, (left, right), known.track, own_reach=known.own_reach)
-    evidence = weigh(records, readings, edges, known)
-    likely = evidence.score > 0
-    return edges.only(likely), evidence.only(likely)
-
-
-def _best_of_calls(edges: Edges, evidence: Evidence, root: Ints) -> Likely:
-    """One row per pair of calls: a rule on numbers before the own number alone, then the greater score."""
-    left, right, score = root[edges.left], root[edges.right], evidence.score
-    by_own = edges.rule == RULES.index(Rule.OWN)
-    order = np.lexsort((edges.rule, -score, by_own, right, left))
-    repeated = np.zeros(order.size, bool)
-    repeated[1:] = (left[order][1:] == left[order][:-1]) & (right[order][1:] == right[order][:-1])
-    kept = order[~repeated]
-    return Likely(left[kept], right[kept], edges.rule[kept], score[kept], evidence.only(kept))
+    keys = [np.array(sorted(a * size + b for a, b in found), np.int64) for found in (same, barred)]
+    return Words(keys[0], keys[1], size)
 
 
 def _smallest(ids: Ints, group: Ints) -> Ints:
@@ -135,58 +111,71 @@ def _smallest(ids: Ints, group: Ints) -> Ints:
     return found
 
 
-def _matches(state: Joined, likely: Likely, said: Verdicts) -> Matches:
-    """All pairs of calls that ended in one real call, with the evidence for each pair."""
-    left, right = state.pairs()
-    size = state.unit.size
-    known = likely.left * size + likely.right
-    wanted = np.minimum(left, right) * size + np.maximum(left, right)
-    place, direct = _lookup(known, wanted)
-    swapped, direct_swapped = _lookup(known, np.maximum(left, right) * size + np.minimum(left, right))
-    place, direct = np.where(direct, place, swapped), direct | direct_swapped
-    rule = np.full(left.size, RULES.index(Rule.TRANSITIVE))
-    rule[direct] = likely.rule[place[direct]]
-    judged = (
-        np.array([said.set_of(int(a)) == said.set_of(int(b)) for a, b in zip(left, right, strict=True)], bool)
-        if said.sets
-        else np.zeros(left.size, bool)
-    )
-    rule[judged] = RULES.index(Rule.VERDICT)
-    parts = []
-    for part in likely.evidence:
-        values = np.zeros(left.size)
-        values[direct] = part[place[direct]]
-        parts.append(values)
-    return Matches(left, right, rule, state.margin[state.unit[left]], Evidence(*parts))
+# ----------------------------------------------------------------------------------------------------------- matches
+def _matches(records: Records, place: Ints, legs: Legs, pairs: Pairs, said: Judgements) -> Matches:
+    """All pairs of roots of one real call, with the evidence for each."""
+    is_root = legs.root == np.arange(legs.root.size)
+    roots_ = np.flatnonzero(is_root)
+    order = roots_[np.lexsort((records["account"][roots_], place[roots_]))]
+    left, right = [], []
+    for step in range(1, len(np.unique(records["account"])) + 1):
+        same = place[order[:-step]] == place[order[step:]]
+        left.append(order[:-step][same])
+        right.append(order[step:][same])
+    one, other = (np.concatenate(side) if side else np.empty(0, np.int64) for side in (left, right))
+    at, direct = _found(pairs, one, other, legs.root.size)
+    rule = np.where(direct, pairs.rule[at] if pairs.rule.size else 0, RULES.index(Rule.TRANSITIVE))
+    rule = np.where(_judged(one, other, said), RULES.index(Rule.VERDICT), rule)
+    parts = [np.where(direct, part[at], 0.0) if pairs.rule.size else np.zeros(one.size) for part in pairs.evidence]
+    probability = np.where(direct, pairs.probability[at], 0.5) if pairs.rule.size else np.full(one.size, 0.5)
+    return Matches(one, other, rule, probability, Evidence(*parts))
 
 
-def _lookup(known: Ints, wanted: Ints) -> tuple[Ints, Ints]:
-    """Where each wanted value stands among the known ones, and whether it does."""
-    if not known.size:
-        return np.zeros(wanted.size, np.int64), np.zeros(wanted.size, bool)
-    order = np.argsort(known)
-    place = np.clip(np.searchsorted(known, wanted, sorter=order), 0, known.size - 1)
-    place = order[place]
-    return place, known[place] == wanted
+def _judged(left: Ints, right: Ints, said: Judgements) -> Bools:
+    """Pairs that a person said are one call."""
+    if not said.sets:
+        return np.zeros(left.size, bool)
+    ends = zip(left.tolist(), right.tolist(), strict=True)
+    return np.array([said.set_of(one) == said.set_of(other) for one, other in ends], bool)
 
 
-def blocks(records: Records, calibrations: Calibrations, verdicts: Iterable[Verdict], was: Ints) -> Ints:
-    """The number of each record's block, without deciding anything."""
-    grouped, said = _grouped(records, list(verdicts))
-    return _blocks(grouped, find(records, grouped, calibrations), said, was)
+def _found(pairs: Pairs, left: Ints, right: Ints, size: int) -> tuple[Ints, Bools]:
+    """Where each pair of records stands among the pairs, and whether it does."""
+    if not pairs.left.size:
+        return np.zeros(left.size, np.int64), np.zeros(left.size, bool)
+    keys = pairs.left * size + pairs.right
+    order = np.argsort(keys, kind="stable")
+    wanted = left * size + right
+    at = order[np.minimum(np.searchsorted(keys[order], wanted), keys.size - 1)]
+    return at, keys[at] == wanted
 
 
-def _blocks(grouped: Legs, likely: Likely, said: Verdicts, was: Ints | None) -> Ints:
-    """Records that have a say in each other's decision, or were one call so far."""
-    every = np.arange(grouped.root.size)
-    together = np.array(sorted(said.sets.items()), np.int64).reshape(-1, 2).T
-    company = _company(np.zeros(0, np.int64) if was is None else was)
-    left = np.concatenate([every, likely.left, together[0], company[0]])
-    right = np.concatenate([grouped.root, likely.right, together[1], company[1]])
-    return components(every.size, left, right)
+def _rivals(records: Records, place: Ints, pairs: Pairs) -> tuple[Ints, Ints]:
+    """What might be one call with a record that has none of that account in its call."""
+    account = records["account"].astype(np.int64)
+    apart = (pairs.probability >= RIVAL) & (place[pairs.left] != place[pairs.right])
+    one, other = pairs.left[apart], pairs.right[apart]
+    holds = np.unique(place * 4096 + account)
+    open_ = ~np.isin(place[one] * 4096 + account[other], holds) | ~np.isin(place[other] * 4096 + account[one], holds)
+    one, other = one[open_], other[open_]
+    return np.concatenate([one, other]), np.concatenate([other, one])
 
 
-def _company(was: Ints) -> tuple[Ints, Ints]:
-    order = np.argsort(was, kind="stable")
-    same = (was[order][1:] == was[order][:-1]) & (was[order][1:] != 0)
-    return order[1:][same], order[:-1][same]
+def _confidence(place: Ints, pairs: Pairs, within: Within, held: Closed) -> Floats:
+    """Each record is as sure as its best pair in the call; the call is as sure as its weakest record."""
+    size = place.size
+    best = np.zeros(size)
+    for one, other, sure in (
+        (pairs.left, pairs.right, pairs.probability),
+        (within.left, within.right, within.probability),
+    ):
+        same = place[one] == place[other]
+        np.maximum.at(best, one[same], sure[same])
+        np.maximum.at(best, other[same], sure[same])
+    fellows = np.bincount(held.family, minlength=size)[held.family] > 1
+    named = np.isin(np.arange(size), np.array(sorted(held.said.sets), np.int64))
+    alone = np.bincount(place, minlength=size)[place] == 1
+    best[fellows | named | alone] = 1.0
+    weakest = np.ones(size)
+    np.minimum.at(weakest, place, best)
+    return weakest[place]

@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from models.matching.joins import components, near
-from models.matching.records import SECOND, Bools, Ints, Records, pair_keys, spread_hash
+from models.calibration.columns import SECOND, Bools, Ints, Records, pair_keys, spread_hash
+from models.calibration.neighbours import components, near
 from models.vocabulary import Direction
 
 LEG_REACH = 4 * 3600 * SECOND
@@ -31,6 +31,29 @@ def legs(records: Records, joined: tuple[Ints, Ints] | None = None) -> Legs:
     left, right = (np.concatenate(side) for side in zip(*links, strict=True))
     group = components(len(records), left, right)
     root = _roots(records, group)
+    return Legs(root, _speakers(records, root))
+
+
+def family(records: Records, joined: tuple[Ints, Ints] | None = None) -> Ints:
+    """Of each record, the position of the first of its family: records that the provider, or a person, makes one."""
+    links = [_family(records), _mirrors(records), joined or (_NONE, _NONE)]
+    left, right = (np.concatenate(side) for side in zip(*links, strict=True))
+    group = components(len(records), left, right)
+    first = np.unique(group, return_index=True)[1]
+    return first[group]
+
+
+def roots(records: Records, call: Ints) -> Legs:
+    """Of each account's records in a call one is the root: parentless before a child, then the best outcome, then the
+    earliest; a telephone leg speaks for an agent's end above it.
+    """
+    group = call * (int(records["account"].max(initial=0)) + 1) + records["account"]
+    own_parent = _has_parent_here(records)
+    outcome = np.where(records["client"] != 0, 0, records["outcome"])
+    order = np.lexsort((records["external"], records["started"], outcome, own_parent, group))
+    _, first, inverse = np.unique(group[order], return_index=True, return_inverse=True)
+    root = np.empty(len(records), np.int64)
+    root[order] = order[first[inverse]]
     return Legs(root, _speakers(records, root))
 
 

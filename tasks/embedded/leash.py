@@ -10,7 +10,7 @@ import subprocess
 import sys
 from threading import Thread
 
-_PATIENCE = 8.0
+_SECONDS_TO_END = 8.0
 """Seconds that the command has to end in good order."""
 
 
@@ -24,7 +24,7 @@ def _end_with_starter(process: subprocess.Popen[bytes]) -> None:
     os.read(sys.stdin.fileno(), 1)
     process.terminate()
     with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(_PATIENCE)
+        process.wait(_SECONDS_TO_END)
     process.kill()
 
 

@@ -9,22 +9,25 @@ from typing import Any
 import numpy as np
 import psycopg
 
+from models.calibration.columns import Ints
 from models.errors import DatabaseUnavailable
-from models.matching.records import Ints
-from models.matching.statements import CHANGED, CLEAR, LOCK, VERDICTS
+from models.matching.decide import CAREFUL
 from tasks.database import connect, scalar
-from tasks.matching.calibrating import Adopted, accounts_of, calibrate, versions
-from tasks.matching.reading import ALWAYS, Knowledge, Piece, want
-from tasks.matching.writing import Written, reconcile_piece
+from tasks.matching.calibrate import Adopted, accounts_of, calibrate, lines_of, versions
+from tasks.matching.durations import learn_durations
+from tasks.matching.reader import ALWAYS, Knowledge, Piece, want
+from tasks.matching.sql import CHANGED, CLEAR, FEED, GONE, LOCK, LOGGED_SO_FAR, VERDICTS
+from tasks.matching.verify import every_record_is_decided, real_calls_are_as_defined
+from tasks.matching.writer import Written, feed, reconcile_piece
 
 PATIENCE = "10min"
-PIECE = 40_000
+PIECE = 20_000
 """Records of one piece: what bounds the memory."""
 TOUCHED_PIECE = 5_000
-OPTIONS = " -c synchronous_commit=off -c work_mem=64MB -c max_parallel_workers_per_gather=0 -c jit=off"
+OPTIONS = {"synchronous_commit": "off", "work_mem": "64MB", "max_parallel_workers_per_gather": "0"}
 """What a crash takes back, the next run does again."""
 MANY = 10_000
-"""Changes after which Postgres is told to look at the tables anew."""
+"""Changes after which the statistics of the tables are made again (ANALYZE)."""
 
 BEGIN = """
     INSERT INTO reconcile_run (flow_run_id, state, cause, whole, horizon)
@@ -54,6 +57,8 @@ class Ask:
     since: datetime | None = None
     until: datetime | None = None
     full: bool = False
+    join: float = CAREFUL
+    """The probability from which records are joined."""
 
 
 @dataclass
@@ -66,41 +71,40 @@ class Reconciliation:
     adopted: dict[str, Adopted] = field(default_factory=dict)
     written: Written = field(default_factory=Written)
     run_id: int = 0
+    durations_moved: bool = False
+    """What an account's durations count was found to be otherwise than it was held to be."""
     is_whole: bool = False
     """Every call was looked at, not only what has changed, or a range."""
 
     @contextmanager
     def begun(self) -> Iterator[None]:
         """Holds the lock and keeps the receipt; what fails in between is written into it."""
-        with connect(self.database_url, OPTIONS) as holder:
-            holder.autocommit = True
-            holder.execute(f"SET lock_timeout = '{PATIENCE}'")
-            try:
-                holder.execute("SELECT pg_advisory_lock(%s)", [LOCK])
-            except psycopg.errors.LockNotAvailable:
-                raise DatabaseUnavailable("Another reconciliation has been at work for ten minutes.") from None
-            self.run_id = scalar(holder, BEGIN, [self.flow_run_id, self.cause, not self._is_range])
+        with lock_held(self.database_url), connect(self.database_url, OPTIONS) as receipt:
+            self.run_id = scalar(receipt, BEGIN, [self.flow_run_id, self.cause, not self._is_range])
+            receipt.commit()
             try:
                 yield
             except Exception as error:
-                self._finish(holder, "failed", str(error))
+                self._finish(receipt, "failed", str(error))
                 raise
             except BaseException:
-                # Ctrl-C, cancelled, or its worker was told to end: no trouble, the next one does it.
-                self._finish(holder, "stopped", None)
+                # Ctrl-C, cancelled, or its worker is ending: the next run does it.
+                self._finish(receipt, "stopped", None)
                 raise
-            self._finish(holder, "completed", None)
+            self._finish(receipt, "completed", None)
             if self.written.changed > MANY:
-                holder.execute("ANALYZE call_member, call_match, call_rival")
+                receipt.execute("ANALYZE call_member, call_match, call_rival, unified_call")
+                receipt.commit()
 
-    def _finish(self, holder: psycopg.Connection[Any], state: str, error: str | None) -> None:
-        holder.execute(FINISH, [state, *self.written, error, self.run_id])
+    def _finish(self, receipt: psycopg.Connection[Any], state: str, error: str | None) -> None:
+        receipt.execute(FINISH, [state, *self.written, error, self.run_id])
+        receipt.commit()
 
     @property
     def cause(self) -> str:
         if self.adopted:
             return "calibration"
-        return "whole run" if self.ask.full else "range" if self._is_range else "verdict or neighbour"
+        return "whole run" if self.ask.full else "range" if self._is_range else "judgement or neighbour"
 
     @property
     def _is_range(self) -> bool:
@@ -108,19 +112,23 @@ class Reconciliation:
 
     def calibrate(self) -> dict[str, Adopted]:
         with connect(self.database_url, OPTIONS) as connection:
-            self.adopted = calibrate(connection, accounts_of(connection), full=self.ask.full)
+            accounts = accounts_of(connection)
+            self.adopted = calibrate(connection, accounts, full=self.ask.full)
+            self.durations_moved = learn_durations(connection, accounts, versions(connection, accounts))
         return self.adopted
 
     def knowledge(self) -> Knowledge:
         with connect(self.database_url, OPTIONS) as connection:
             accounts = accounts_of(connection)
-            known = versions(connection, accounts)
-            verdicts = tuple((left, right, same) for left, right, same in connection.execute(VERDICTS).fetchall())
+            known, lines = versions(connection, accounts), lines_of(connection)
+            judgements = tuple((left, right, same) for left, right, same in connection.execute(VERDICTS).fetchall())
         return Knowledge(
             accounts=accounts,
             calibrations={pair: version.calibration for pair, version in known.items()},
             calibration_ids={pair: version.id for pair, version in known.items()},
-            verdicts=verdicts,
+            judgements=judgements,
+            lines=lines,
+            join=self.ask.join,
         )
 
     def pieces(self) -> tuple[list[Piece], Ints | None]:
@@ -128,7 +136,10 @@ class Reconciliation:
         with connect(self.database_url, OPTIONS) as connection:
             last = scalar(connection, LAST)
             horizon = ALWAYS[0] if self.ask.full or last is None else last
+            logged = {"since": scalar(connection, LOGGED_SO_FAR)}
+            real_calls = [id_ for (id_,) in connection.execute(GONE, {"since": horizon}).fetchall()]
             gone = connection.execute(CLEAR, {"run": self.run_id, "since": horizon}).rowcount
+            feed(connection, FEED, logged, real_calls)
             self.written += Written(dissolved=gone)
             since = self._decide_anew_since(last)
             self.is_whole = since == ALWAYS[0] and self.ask.until is None
@@ -141,19 +152,41 @@ class Reconciliation:
         """From when on everything is decided again; None where only what has changed is."""
         if self._is_range:
             return self.ask.since or ALWAYS[0]
-        if self.ask.full or last is None:
-            return ALWAYS[0]
-        moved = [one.since or ALWAYS[0] for one in self.adopted.values()]
-        return min(moved) if moved else None
+        return ALWAYS[0] if self.ask.full or last is None or self._knows_better else None
+
+    @property
+    def _knows_better(self) -> bool:
+        return bool(self.adopted) or self.durations_moved
+
+    def verify(self) -> None:
+        """Raises `DecisionsIncomplete` where a live record was left out, or a stored real call was not as it should."""
+        if self._is_range:
+            return
+        with connect(self.database_url, OPTIONS) as connection:
+            every_record_is_decided(connection, self.run_id, whole=self.is_whole)
+            if self.ask.full:
+                real_calls_are_as_defined(connection)
 
     def work(self, piece: Piece, touched: Ints | None, knowledge: Knowledge) -> Written:
         with connect(self.database_url, OPTIONS) as connection:
             return reconcile_piece(connection, piece, touched, knowledge, (self.run_id, self.cause))
 
 
-def decide_changes(database_url: str) -> Written:
+@contextmanager
+def lock_held(database_url: str) -> Iterator[None]:
+    """No other reconciliation works meanwhile. Held by a transaction: a pooler gives a session to others after each."""
+    holding = {"lock_timeout": PATIENCE, "idle_in_transaction_session_timeout": "0"}
+    with connect(database_url, holding) as holder:
+        try:
+            holder.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
+        except psycopg.errors.LockNotAvailable:
+            raise DatabaseUnavailable("Another reconciliation has been at work for ten minutes.") from None
+        yield
+
+
+def decide_changes(database_url: str, join: float = CAREFUL) -> Written:
     """What has changed since the last run, decided at once, under the calibrations as they are."""
-    run = Reconciliation(database_url, Ask())
+    run = Reconciliation(database_url, Ask(join=join))
     with connect(database_url) as connection:
         if scalar(connection, LAST) is None:
             return run.written

@@ -3,24 +3,25 @@
 - Lists run newest first by `createdAt`; the token is a position in that order, absent on the last page.
 - A row keeps its place while its status, end and duration change.
 - An agent's web call is logged as `incoming` (into the platform); the party that is a client is always ours.
-- `answeredAt` stands on unanswered calls too, even before `ringingAt`: only the status tells.
+- `answeredAt` stands on unanswered calls too, even before `ringingAt`: only the status is believed.
 - Numbers come with and without a plus; an unset time may read 0001-01-01.
-- A contact's featured identifiers can be a part of them; `identifierCount` tells.
+- A contact's featured identifiers can be a part of them; `identifierCount` says how many there are.
 
 Assumed where the vendor is silent: `startAt` and `endAt` filter `createdAt`; numbers without plus are international.
 """
 
-from collections.abc import Generator
 from datetime import timedelta
-from enum import StrEnum
-from typing import Annotated, Any, Required
+from functools import partial
+from typing import Any, Literal, Required
 from uuid import UUID
 
-import httpx
-from pydantic import BaseModel, BeforeValidator, Field, SecretStr, TypeAdapter
+from pydantic import Field, SecretStr, TypeAdapter
 from typing_extensions import TypedDict
 
-from models.paging import CursorPaging
+from models.identity.countries import country
+from models.identity.phone import e164
+from models.moments import moment
+from models.pagination import CursorPaging
 from models.payload import (
     Flag,
     Identifier,
@@ -28,56 +29,56 @@ from models.payload import (
     Label,
     Maybe,
     Number,
+    Phone,
+    Reference,
     Text,
     Time,
-    country,
-    moment,
+    distinct,
     part,
     required_id,
     required_start,
     whole_seconds,
     word,
 )
-from models.phone import e164
-from models.provider import Details, ListFilters, Listing, Lookup, Provider, Stream, TimeFilter, segment
+from models.provider import (
+    Details,
+    ListFilters,
+    Listing,
+    Lookup,
+    Provider,
+    ProviderCredentials,
+    Repeated,
+    Stream,
+    TimeFilter,
+    segment,
+    separated,
+)
 from models.rows import CallRow, ContactRow
-from models.vocabulary import Direction, Outcome, StreamName
+from models.vocabulary import USUAL_OUTCOMES, Direction, Outcome, StreamName
+from tasks.providers.auth import HeaderAuth
 
 
-class Credentials(BaseModel):
-    """A workspace and an access key with the right to read its channels and contacts."""
+class Credentials(ProviderCredentials):
+    """https://docs.bird.com/api/api-access/common-api-usage"""
 
     workspace_id: str
+    """The workspace, by the id in its address."""
     access_key: SecretStr
+    """An access key with the right to read the workspace's channels and contacts."""
     channel_ids: str | None = None
-
-
-class KeyAuth(httpx.Auth):
-    """https://docs.bird.com/api/api-access/common-api-usage; a key that brings its own scheme word is sent as it is."""
-
-    def __init__(self, credentials: Credentials) -> None:
-        key = credentials.access_key.get_secret_value()
-        self._header = key if " " in key else f"AccessKey {key}"
-
-    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        request.headers["Authorization"] = self._header
-        yield request
+    """Only these channels, separated by commas; unset: the call log of the whole workspace."""
 
 
 class PhoneNumber(TypedDict, total=False):
     type: Text
-    number: Text
-    identity: Text
+    number: Phone
+    identity: Phone
     anonymous: Flag
     countryIsoCode: Text
 
 
-class PartyContact(TypedDict, total=False):
-    id: Label
-
-
 class Party(TypedDict, total=False):
-    contact: Maybe[PartyContact]
+    contact: Maybe[Reference]
     number: Maybe[PhoneNumber]
 
 
@@ -88,8 +89,8 @@ Call = TypedDict(
         "id": Required[Identifier],
         "originator": Maybe[Party],
         "receiver": Maybe[Party],
-        "from": Text,
-        "to": Text,
+        "from": Phone,
+        "to": Phone,
         "parentId": Label,
         "direction": Text,
         "status": Text,
@@ -105,7 +106,7 @@ Call = TypedDict(
 
 class KeyValue(TypedDict, total=False):
     key: Text
-    value: Text
+    value: Phone
 
 
 class Attributes(TypedDict, total=False):
@@ -124,31 +125,17 @@ class Contact(TypedDict, total=False):
 
 
 DIRECTIONS = {"incoming": Direction.INBOUND, "outgoing": Direction.OUTBOUND}
-OUTCOMES = {
-    "accepted": Outcome.IN_PROGRESS,
-    "starting": Outcome.IN_PROGRESS,
-    "ringing": Outcome.IN_PROGRESS,
-    "ongoing": Outcome.IN_PROGRESS,
-    "scheduled": Outcome.SCHEDULED,
-    "completed": Outcome.ANSWERED,
-    "no-answer": Outcome.MISSED,
-    "busy": Outcome.BUSY,
-    "failed": Outcome.FAILED,
-    "cancelled": Outcome.CANCELLED,
-    "canceled": Outcome.CANCELLED,
-}
+OUTCOMES = USUAL_OUTCOMES | {"accepted": Outcome.IN_PROGRESS, "starting": Outcome.IN_PROGRESS}
 SHOWS_ANSWER = {Outcome.ANSWERED, Outcome.VOICEMAIL, Outcome.IN_PROGRESS}
-CLIENT = "client:"
+international = partial(e164, assume_international=True)
 NUMBERS = TypeAdapter(list[KeyValue])
+LABEL = TypeAdapter(Label)
 
 
 def is_client(party: Party, address: str | None) -> bool:
     number = part(party.get("number"))
-    return word(number.get("type")) == "webrtc" or names_client(address) or names_client(number.get("number"))
-
-
-def names_client(address: str | None) -> bool:
-    return (address or "").strip().lower().startswith(CLIENT)
+    addresses = [(one or "").strip().lower() for one in (address, number.get("number"))]
+    return word(number.get("type")) == "webrtc" or any(one.startswith("client:") for one in addresses)
 
 
 def direction_of(call: Call) -> Direction:
@@ -166,10 +153,6 @@ def number_of(party: Party, region: str | None) -> str | None:
     home = country(number.get("countryIsoCode"), region)
     named = None if word(number.get("type")) == "webrtc" else number.get("number")
     return international(named, home) or international(number.get("identity"), home)
-
-
-def international(raw: str | None, region: str | None) -> str | None:
-    return e164(raw, region, assume_international=True)
 
 
 def sides(call: Call, direction: Direction) -> tuple[Party, str | None, Party, str | None]:
@@ -207,17 +190,15 @@ def to_call(call: Call, region: str | None, _details: list[Any]) -> CallRow:
 
 def to_contact(contact: Contact, region: str | None, details: list[Any]) -> ContactRow:
     attributes = part(contact.get("attributes"))
-    identifiers = [
-        pair for pair in [*part(contact.get("featuredIdentifiers")), *NUMBERS.validate_python(details)] if pair
-    ]
-    values = [(word(pair.get("key")), pair.get("value")) for pair in identifiers]
+    identifiers = [*part(contact.get("featuredIdentifiers")), *NUMBERS.validate_python(details)]
+    values = [(word(pair.get("key")), pair.get("value")) for pair in identifiers if pair]
     numbers = (international(value, region) for key, value in values if key == "phonenumber")
     return ContactRow(
         external_id=required_id(contact["id"]),
         first_name=attributes.get("firstName"),
         last_name=attributes.get("lastName"),
         email=next((value for key, value in values if key == "emailaddress" and value), None),
-        e164s=list(dict.fromkeys(number for number in numbers if number)),
+        e164s=distinct(numbers),
         source_updated_at=moment(contact.get("updatedAt")),
     )
 
@@ -229,32 +210,11 @@ def missing_identifiers(credentials: Credentials, contact: Contact) -> str | Non
     return workspace(credentials, f"contacts/{segment(contact['id'])}/identifiers")
 
 
-class CallDirection(StrEnum):
-    INCOMING = "incoming"
-    OUTGOING = "outgoing"
-
-
-class CallType(StrEnum):
-    PSTN = "pstn"
-    SIP = "sip"
-    WEBRTC = "webrtc"
-
-
-class CallStatus(StrEnum):
-    ACCEPTED = "accepted"
-    STARTING = "starting"
-    RINGING = "ringing"
-    ONGOING = "ongoing"
-    COMPLETED = "completed"
-    NO_ANSWER = "no-answer"
-    BUSY = "busy"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-    SCHEDULED = "scheduled"
-
-
-def _listed(value: Any) -> Any:
-    return [value] if isinstance(value, str) else value
+CallDirection = Literal["incoming", "outgoing"]
+CallType = Literal["pstn", "sip", "webrtc"]
+CallStatus = Literal[
+    "accepted", "starting", "ringing", "ongoing", "completed", "no-answer", "busy", "failed", "cancelled", "scheduled"
+]
 
 
 class CallFilters(ListFilters):
@@ -265,7 +225,7 @@ class CallFilters(ListFilters):
     from_: str | None = Field(None, alias="from", min_length=1, max_length=100, description="Calling address")
     duration: int | None = Field(None, ge=0, description="Seconds")
     id: UUID | None = Field(None, description="Id of a call")
-    tag: Annotated[list[str] | None, BeforeValidator(_listed)] = Field(None, description="Tags")
+    tag: Repeated = Field(None, description="Tags")
 
 
 class ContactFilters(ListFilters):
@@ -282,23 +242,19 @@ def workspace(credentials: Credentials, resource: str) -> str:
 
 def call_lists(credentials: Credentials) -> list[Listing]:
     """One list per named channel, else the log of the whole workspace."""
-    channels = sorted({channel.strip() for channel in (credentials.channel_ids or "").split(",")} - {""})
-    named = [
-        Listing(path=workspace(credentials, f"channels/{segment(channel)}/calls"), scope=channel)
-        for channel in channels
-    ]
-    return named or [Listing(path=workspace(credentials, "channels/calls"))]
+    named = {channel: f"channels/{segment(channel)}/calls" for channel in separated(credentials.channel_ids)}
+    paths = named or {"": "channels/calls"}
+    return [Listing(path=workspace(credentials, path), scope=channel) for channel, path in paths.items()]
 
 
 def call_lookups(credentials: Credentials, id_: str) -> list[Lookup]:
     """Through the lists' own `id` filter: a call's own address needs its channel."""
-    return [
-        Lookup(path=listing.path, params={"id": id_, "limit": 10}, key="results") for listing in call_lists(credentials)
-    ]
+    params = {"id": id_, "limit": 10}
+    return [Lookup(path=one.path, params=params, key="results") for one in call_lists(credentials)]
 
 
 def call_address(credentials: Credentials, id_: str, call: Any) -> str | None:
-    channel = call.get("channelId")
+    channel = LABEL.validate_python(call.get("channelId"))
     return workspace(credentials, f"channels/{segment(channel)}/calls/{segment(id_)}") if channel else None
 
 
@@ -309,7 +265,7 @@ PROVIDER = Provider(
     credentials=Credentials,
     secret_words="access key",
     account=lambda credentials: credentials.workspace_id,
-    auth=KeyAuth,
+    auth=lambda credentials: HeaderAuth("AccessKey", credentials.access_key),
     requests_per_second=50,
     lookback=timedelta(hours=24),
     filters=Filters,
@@ -319,7 +275,7 @@ PROVIDER = Provider(
             listings=call_lists,
             lookups=call_lookups,
             address=call_address,
-            items="results",
+            items=("results",),
             paging=CursorPaging(limit=1_000),
             time_filter=TimeFilter(since="startAt", until="endAt"),
             payload=Call,
@@ -331,12 +287,12 @@ PROVIDER = Provider(
             listings=lambda credentials: [Listing(path=workspace(credentials, "contacts"))],
             lookups=lambda credentials, id_: [Lookup(path=workspace(credentials, f"contacts/{segment(id_)}"))],
             address=lambda credentials, id_, _contact: workspace(credentials, f"contacts/{segment(id_)}"),
-            items="results",
+            items=("results",),
             paging=CursorPaging(limit=100),
             payload=Contact,
             to_row=to_contact,
             filters=ContactFilters,
-            details=Details(path=missing_identifiers, items="results", paging=CursorPaging(limit=100)),
+            details=Details(path=missing_identifiers, items=("results",), paging=CursorPaging(limit=100)),
         ),
     ),
 )

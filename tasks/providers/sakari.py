@@ -8,31 +8,26 @@
 Assumed where the vendor is silent: `from` and `to` filter `created.at`; `duration` is seconds; 4 requests a second.
 """
 
-import json
-import threading
-import time
-from base64 import urlsafe_b64decode
-from collections.abc import Generator
+from collections.abc import Mapping
 from datetime import timedelta
-from enum import StrEnum
-from typing import Any, Required
+from typing import Any, Literal, Required
 
-import httpx
-from pydantic import BaseModel, Field, SecretStr, TypeAdapter, ValidationError
+from pydantic import Field, SecretStr
 from typing_extensions import TypedDict
 
-from models.errors import ContractBroken, CredentialsRejected, ProviderError, ProviderUnavailable, error_for_status
-from models.paging import OffsetPaging
+from models.identity.countries import country
+from models.identity.phone import e164
+from models.moments import moment
+from models.pagination import OffsetPaging
 from models.payload import (
     Flag,
     Identifier,
     Label,
     Maybe,
     Number,
+    Phone,
     Text,
     Time,
-    country,
-    moment,
     part,
     person_name,
     required_id,
@@ -40,121 +35,42 @@ from models.payload import (
     whole_seconds,
     word,
 )
-from models.phone import e164
-from models.provider import ListFilters, Listing, Lookup, Provider, Stream, TimeFilter, segment
+from models.provider import (
+    Failure,
+    ListFilters,
+    Listing,
+    Lookup,
+    Provider,
+    ProviderCredentials,
+    Stream,
+    TimeFilter,
+    segment,
+)
 from models.rows import CallRow, ContactRow
 from models.vocabulary import Direction, Outcome, StreamName
-
-TOKEN_LIFETIME = 50 * 60
-"""Seconds, where the token does not tell: an assumption."""
-TOKEN_MARGIN = 60
+from tasks.providers.auth import ClientCredentialsAuth, TokenSource
 
 
-Flow = Generator[httpx.Request, httpx.Response, None]
-
-
-class Token(TypedDict, total=False):
-    access_token: Required[str]
-    expires_in: Number
-
-
-TOKEN = TypeAdapter(Token)
-
-
-class Credentials(BaseModel):
+class Credentials(ProviderCredentials):
     """From the hub's API settings."""
 
     account_id: str
+    """The account, by its id in the hub."""
     client_id: SecretStr
+    """Of the hub's API settings."""
     client_secret: SecretStr
+    """Of the hub's API settings."""
 
 
-class TokenAuth(httpx.Auth):
-    """https://developer.sakari.io/api-reference/authentication/get-token-for-accessing-apis
-
-    The token is kept for the account, renewed before it runs out and once when it is refused. One renewal at a time:
-    who waited for it takes its token, or its failure, and does not try the same again.
-    """
-
-    requires_response_body = True
-
-    def __init__(self, credentials: Credentials) -> None:
-        self._credentials = credentials
-        self._lock = threading.Lock()
-        self._token = ""
-        self._good_until = 0.0
-        self._renewals = 0
-        self._failure: ProviderError | None = None
-
-    def auth_flow(self, request: httpx.Request) -> Flow:
-        token = yield from self._current(request, refused=None)
-        request.headers["Authorization"] = f"Bearer {token}"
-        response = yield request
-        if response.status_code == httpx.codes.UNAUTHORIZED:
-            token = yield from self._current(request, refused=token)
-            request.headers["Authorization"] = f"Bearer {token}"
-            yield request
-
-    def _current(self, request: httpx.Request, refused: str | None) -> Generator[httpx.Request, httpx.Response, str]:
-        came_at = self._renewals
-        with self._lock:
-            if self._failure is not None and self._renewals > came_at:
-                raise type(self._failure)(str(self._failure))
-            if self._token in {"", refused} or time.monotonic() > self._good_until:
-                yield from self._noting_failure(self._renew(request))
-            return self._token
-
-    def _noting_failure(self, renewal: Flow) -> Flow:
-        # httpx closes the flow, without an exception of its own, when the address cannot be reached.
-        self._failure = ProviderUnavailable("Sakari's token address cannot be reached.")
-        try:
-            yield from renewal
-            self._failure = None
-        except ProviderError as error:
-            self._failure = error
-            raise
-        finally:
-            self._renewals += 1
-
-    def _renew(self, request: httpx.Request) -> Flow:
-        body = {
-            "grant_type": "client_credentials",
-            "client_id": self._credentials.client_id.get_secret_value(),
-            "client_secret": self._credentials.client_secret.get_secret_value(),
-        }
-        url = request.url.join("/oauth2/token").copy_with(query=None)
-        response = yield httpx.Request("POST", url, json=body, extensions=request.extensions)
-        self._token, lifetime = _read_token(response)
-        self._good_until = time.monotonic() + lifetime - min(TOKEN_MARGIN, lifetime / 2)
-
-
-def _read_token(response: httpx.Response) -> tuple[str, float]:
-    """The token and its lifetime in seconds: `expires_in`, else the JWT's own, else an assumption."""
-    if response.status_code in {400, 401, 403}:
-        raise CredentialsRejected(
-            f"Sakari refused the client id or secret ({response.status_code}): check SAKARI_CLIENT_ID and "
-            "SAKARI_CLIENT_SECRET against the hub's API settings."
-        )
-    if response.is_error:
-        raise error_for_status(response.status_code)(f"Sakari's token address answered {response.status_code}.")
-    try:
-        answer = TOKEN.validate_json(response.content)
-    except ValidationError:
-        raise ContractBroken("Sakari's token address answered without an access_token.") from None
-    token = answer["access_token"]
-    return token, answer.get("expires_in") or _jwt_lifetime(token) or TOKEN_LIFETIME
-
-
-def _jwt_lifetime(token: str) -> float | None:
-    try:
-        claims = json.loads(urlsafe_b64decode(token.split(".")[1] + "=="))
-        return max(float(claims["exp"]) - time.time(), 1)
-    except (IndexError, KeyError, TypeError, ValueError):
-        return None
+def authenticate(credentials: Credentials) -> ClientCredentialsAuth:
+    """https://developer.sakari.io/api-reference/authentication/get-token-for-accessing-apis"""
+    advice = "check SAKARI_CLIENT_ID and SAKARI_CLIENT_SECRET against the hub's API settings"
+    source = TokenSource("Sakari", "/oauth2/token", credentials.client_id, credentials.client_secret, advice)
+    return ClientCredentialsAuth(source)
 
 
 class Mobile(TypedDict, total=False):
-    number: Text
+    number: Phone
     country: Text
 
 
@@ -278,20 +194,8 @@ def to_contact(contact: Contact, region: str | None, _details: list[Any]) -> Con
     )
 
 
-class CallDirection(StrEnum):
-    INBOUND = "inbound"
-    OUTBOUND = "outbound"
-
-
-class CallStatus(StrEnum):
-    INITIATED = "initiated"
-    RINGING = "ringing"
-    ACTIVE = "active"
-    ENDED = "ended"
-    REJECTED = "rejected"
-    FORWARDED = "forwarded"
-    MISSED = "missed"
-    TRANSFERRING = "transferring"
+CallDirection = Literal["inbound", "outbound"]
+CallStatus = Literal["initiated", "ringing", "active", "ended", "rejected", "forwarded", "missed", "transferring"]
 
 
 class CallFilters(ListFilters):
@@ -320,6 +224,15 @@ def path(credentials: Credentials, resource: str) -> str:
     return f"/v1/accounts/{segment(credentials.account_id)}/{resource}"
 
 
+def failure(envelope: Mapping[str, Any]) -> Failure | None:
+    """`{"success": false, "error": {"code": "CONT-001", "message": "…"}}`"""
+    error = part(envelope.get("error"))
+    if envelope.get("success") is not False and not error:
+        return None
+    found = error if isinstance(error, dict) else {"message": error}
+    return Failure(str(found.get("code") or ""), str(found.get("message") or found.get("description") or ""))
+
+
 PROVIDER = Provider(
     name="sakari",
     title="Sakari",
@@ -327,7 +240,8 @@ PROVIDER = Provider(
     credentials=Credentials,
     secret_words="client id or secret",
     account=lambda credentials: credentials.account_id,
-    auth=TokenAuth,
+    auth=authenticate,
+    failure=failure,
     requests_per_second=4,
     lookback=timedelta(hours=48),
     filters=Filters,
@@ -337,7 +251,7 @@ PROVIDER = Provider(
             listings=lambda credentials: [Listing(path=path(credentials, "calls"))],
             lookups=lambda credentials, id_: [Lookup(path=path(credentials, f"calls/{segment(id_)}"), key="data")],
             address=lambda credentials, id_, _call: path(credentials, f"calls/{segment(id_)}"),
-            items="data",
+            items=("data",),
             paging=OffsetPaging(limit=100),
             time_filter=TimeFilter(since="from", until="to"),
             payload=Call,
@@ -349,7 +263,7 @@ PROVIDER = Provider(
             listings=lambda credentials: [Listing(path=path(credentials, "contacts"))],
             lookups=lambda credentials, id_: [Lookup(path=path(credentials, f"contacts/{segment(id_)}"), key="data")],
             address=lambda credentials, id_, _contact: path(credentials, f"contacts/{segment(id_)}"),
-            items="data",
+            items=("data",),
             paging=OffsetPaging(limit=100),
             payload=Contact,
             to_row=to_contact,

@@ -10,59 +10,70 @@ filter; on inbound calls `phoneNumber` is still the other party; statuses are Tw
 is at /docs-json.
 """
 
-from collections.abc import Generator
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, Required
 
-import httpx
-from pydantic import BaseModel, SecretStr
+from pydantic import SecretStr
 from typing_extensions import TypedDict
 
-from models.paging import PagePaging
+from models.errors import CredentialsRejected, FailureReported, error_for_status
+from models.identity.phone import e164
+from models.moments import moment
+from models.pagination import PagePaging
 from models.payload import (
     Flag,
     Identifier,
     Items,
     Label,
     Maybe,
+    Phone,
+    PhoneText,
+    Reference,
     Text,
     Time,
-    moment,
+    distinct,
     part,
     person_name,
     required_id,
     required_start,
     word,
 )
-from models.phone import e164
-from models.provider import ListFilters, Listing, Lookup, Provider, Stream, segment
+from models.provider import (
+    Envelope,
+    Failure,
+    ListFilters,
+    Listing,
+    Lookup,
+    PageVariants,
+    Provider,
+    ProviderCredentials,
+    Stream,
+    segment,
+    separated,
+)
 from models.rows import CallRow, ContactRow
-from models.vocabulary import Direction, Outcome, StreamName
+from models.vocabulary import USUAL_OUTCOMES, Direction, Outcome, StreamName
+from tasks.providers.auth import HeaderAuth
 
 
-class Credentials(BaseModel):
+class Credentials(ProviderCredentials):
     """A key from Settings; it sees certain workspaces, which `workspace_ids` may narrow further."""
 
     api_key: SecretStr
+    """A key from Settings."""
     workspace_ids: str | None = None
+    """Only these workspaces, separated by commas; unset: all that the key sees."""
     account: str = "default"
+    """What the account is called here."""
 
 
-class BearerAuth(httpx.Auth):
-    def __init__(self, credentials: Credentials) -> None:
-        self._header = f"Bearer {credentials.api_key.get_secret_value()}"
-
-    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        request.headers["Authorization"] = self._header
-        yield request
-
-
-class CallContact(TypedDict, total=False):
-    id: Label
+def authenticate(credentials: Credentials) -> HeaderAuth:
+    return HeaderAuth("Bearer", credentials.api_key)
 
 
 class NumberValue(TypedDict, total=False):
-    value: Text
+    value: Phone
 
 
 class Caller(TypedDict, total=False):
@@ -83,7 +94,7 @@ class Call(TypedDict, total=False):
     createdAt: Time
     updatedAt: Time
     deletedAt: Time
-    contact: Maybe[CallContact]
+    contact: Maybe[Reference]
     phoneNumber: Maybe[NumberValue]
     caller: Maybe[Caller]
     callerPhoneNumber: Maybe[NumberValue]
@@ -97,28 +108,19 @@ class Contact(TypedDict, total=False):
     firstName: Text
     lastName: Text
     email: Text
-    phoneNumbers: Items[str]
+    phoneNumbers: Items[PhoneText]
     allowPhoneCalls: Flag
     updatedAt: Time
 
 
 DIRECTIONS = {"inbound": Direction.INBOUND, "outbound": Direction.OUTBOUND}
-OUTCOMES = {
+OUTCOMES = USUAL_OUTCOMES | {
     "queued": Outcome.IN_PROGRESS,
     "initiated": Outcome.IN_PROGRESS,
-    "ringing": Outcome.IN_PROGRESS,
     "in-progress": Outcome.IN_PROGRESS,
-    "ongoing": Outcome.IN_PROGRESS,
-    "scheduled": Outcome.SCHEDULED,
-    "completed": Outcome.ANSWERED,
     "answered": Outcome.ANSWERED,
-    "no-answer": Outcome.MISSED,
     "missed": Outcome.MISSED,
     "unanswered": Outcome.MISSED,
-    "busy": Outcome.BUSY,
-    "failed": Outcome.FAILED,
-    "canceled": Outcome.CANCELLED,
-    "cancelled": Outcome.CANCELLED,
     "rejected": Outcome.REJECTED,
     "declined": Outcome.REJECTED,
     "voicemail": Outcome.VOICEMAIL,
@@ -162,7 +164,7 @@ def to_contact(contact: Contact, region: str | None, _details: list[Any]) -> Con
         first_name=contact.get("firstName"),
         last_name=contact.get("lastName"),
         email=contact.get("email"),
-        e164s=list(dict.fromkeys(number for number in numbers if number)),
+        e164s=distinct(numbers),
         opted_out=None if allowed is None else not allowed,
         source_updated_at=moment(contact.get("updatedAt")),
     )
@@ -173,8 +175,35 @@ class Filters(ListFilters):
 
 
 def listing(credentials: Credentials, path: str) -> list[Listing]:
-    workspaces = sorted({one.strip() for one in (credentials.workspace_ids or "").split(",")} - {""})
+    workspaces = separated(credentials.workspace_ids)
     return [Listing(path=path, params={"workspaceIds": workspaces} if workspaces else {}, scope=",".join(workspaces))]
+
+
+REFUSALS = {"API_KEY_INVALID": CredentialsRejected}
+
+
+def failure(envelope: Mapping[str, Any]) -> Failure | None:
+    """`{"statusCode": 500, "message": "…", "error": "…"}`, or `{"code": "API_KEY_INVALID", "details": null}`"""
+    status, code = envelope.get("statusCode"), envelope.get("code") or envelope.get("error")
+    if isinstance(status, int) and status >= 400:
+        return Failure(str(status), str(envelope.get("message") or ""), error_for_status(status))
+    if code:
+        kind = REFUSALS.get(str(code), FailureReported)
+        return Failure(str(code), str(envelope.get("message") or envelope.get("details") or ""), kind)
+    return None
+
+
+ENVELOPES = (
+    Envelope(items=("data",), total_at=("meta", "total"), limit_at=("meta", "limit"), number_at=("meta", "page")),
+    Envelope(
+        items=("data", "results"),
+        total_at=("data", "metadata", "pagination", "total"),
+        number_at=("data", "metadata", "pagination", "current_page"),
+        last_at=("data", "metadata", "pagination", "total_pages"),
+    ),
+)
+"""The documented list of a sister product is the second."""
+VARIANTS = PageVariants(starts=("1", "0"), size_params=("limit", "size"), envelopes=ENVELOPES)
 
 
 PROVIDER = Provider(
@@ -185,7 +214,8 @@ PROVIDER = Provider(
     secret_words="API key",
     description="/docs-json",
     account=lambda credentials: credentials.account,
-    auth=BearerAuth,
+    auth=authenticate,
+    failure=failure,
     requests_per_second=100 / 60,
     lookback=timedelta(hours=48),
     filters=Filters,
@@ -195,8 +225,9 @@ PROVIDER = Provider(
             listings=lambda credentials: listing(credentials, "/v1/calls"),
             lookups=lambda _credentials, id_: [Lookup(path=f"/v1/calls/{segment(id_)}")],
             address=lambda _credentials, id_, _call: f"/v1/calls/{segment(id_)}",
-            items="data",
+            items=("data",),
             paging=PagePaging(limit=100),
+            variants=VARIANTS,
             payload=Call,
             sorted_by=lambda call: moment(call.get("createdAt")),
             to_row=to_call,
@@ -207,8 +238,9 @@ PROVIDER = Provider(
             listings=lambda credentials: listing(credentials, "/v1/contacts"),
             lookups=lambda _credentials, id_: [Lookup(path=f"/v1/contacts/{segment(id_)}")],
             address=lambda _credentials, id_, _contact: f"/v1/contacts/{segment(id_)}",
-            items="data",
+            items=("data",),
             paging=PagePaging(limit=100),
+            variants=VARIANTS,
             payload=Contact,
             to_row=to_contact,
             filters=Filters,
