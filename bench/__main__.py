@@ -5,7 +5,7 @@ import sys
 from argparse import ArgumentParser
 from collections.abc import Callable
 
-from bench import first_sync, memory, people, reconcile, scheduled
+from bench import first_sync, memory, people, querying, reconcile, scheduled
 from bench.ground import CALLS, Ground, ground
 from bench.matching import compare
 
@@ -14,6 +14,7 @@ BENCHMARKS: dict[str, Callable[[Ground], list[str]]] = {
     "scheduled": scheduled.run,
     "memory": memory.run,
     "people": people.run,
+    "querying": querying.run,
     "matching": compare.run,
     "reconcile": reconcile.run,
 }

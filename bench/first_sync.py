@@ -19,7 +19,7 @@ HEADINGS = ("", "rows", "seconds", "rows a second", "against dlt", "command")
 
 def run(ground: Ground) -> list[str]:
     try:
-        peers.install()
+        peers.install(peers.PINNED)
     except peers.PeerUnavailable as reason:
         return _alone(ground, str(reason))
     # In turns, so that whatever else the machine does falls on both.

@@ -32,7 +32,7 @@ BYTES_PER_UNIT = 1 if sys.platform == "darwin" else 1024
 
 @dataclass(frozen=True)
 class Run:
-    """What one `callweave sync` told, and the most memory its process ever held."""
+    """What one `callweave sync` reported, and the most memory its process ever held."""
 
     document: dict[str, Any]
     peak_mb: float

@@ -18,16 +18,16 @@ class PeerUnavailable(Exception):
     """It could not be installed; the text says why."""
 
 
-def install(package: str = PINNED) -> None:
-    """Raises `PeerUnavailable`."""
-    marker = FOLDER / package
-    if marker.exists():
-        return
-    print(f"Installing {package} into {FOLDER.name} (once) ...", flush=True)
-    if not PYTHON.exists():
-        _uv("venv", "--quiet", "--clear", str(FOLDER))
-    _uv("pip", "install", "--quiet", "--python", str(PYTHON), package)
-    marker.touch()
+def install(*packages: str, folder: Path = FOLDER) -> Path:
+    """The folder of the programs of `packages`. Raises `PeerUnavailable`."""
+    programs, marker = folder / "bin", folder / " ".join(packages)
+    if not marker.exists():
+        print(f"Installing {marker.name} into {folder.name} (once) ...", flush=True)
+        if not (programs / "python").exists():
+            _uv("venv", "--quiet", "--clear", str(folder))
+        _uv("pip", "install", "--quiet", "--python", str(programs / "python"), *packages)
+        marker.touch()
+    return programs
 
 
 def _uv(*arguments: str) -> None:

@@ -13,7 +13,7 @@ from sqlalchemy import Engine, text
 from bench import report
 from bench.ground import Ground
 from tasks.database import engine_for
-from tasks.people import link_people
+from tasks.identity.linker import link_people
 
 CONTACTS = 1_000_000
 MOST_SECONDS = 60.0

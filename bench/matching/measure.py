@@ -5,8 +5,8 @@ from itertools import combinations
 
 import numpy as np
 
-from models.matching.joins import near
-from models.matching.records import Ints, Records
+from models.calibration.columns import Ints, Records
+from models.calibration.neighbours import near
 
 
 @dataclass(frozen=True)

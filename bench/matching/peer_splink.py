@@ -9,7 +9,7 @@ several levels, weighed by expectation maximisation. The caller keeps each recor
 import sys
 from typing import Any
 
-import duckdb  # type: ignore[import-not-found]  # installed in the peers' own environment
+import duckdb
 import splink.comparison_level_library as cll  # type: ignore[import-not-found]
 import splink.comparison_library as cl  # type: ignore[import-not-found]
 from splink import DuckDBAPI, Linker, SettingsCreator, block_on

@@ -12,9 +12,9 @@ import numpy as np
 from bench import peers
 from bench.matching.measure import Score
 from bench.matching.worlds import World
-from models.matching.joins import near
+from models.calibration.columns import NO_TIME, SECOND, Ints, lengths, pair_keys
+from models.calibration.neighbours import near
 from models.matching.legs import mutual_nearest
-from models.matching.records import NO_TIME, SECOND, Ints, lengths, pair_keys
 
 TOLERANCES = (1, 2, 3, 5, 10, 20, 30, 45, 60, 70, 90, 120, 180, 300, 600, 1800, 3700)
 """Seconds."""
@@ -77,9 +77,9 @@ def best_splink(world: World) -> Score:
 
 
 def _write(world: World, file: Path) -> None:
-    records, told = world.records, lengths(world.records)
+    records, known = world.records, lengths(world.records)
     pair = pair_keys(records)
-    length = np.where(np.isnan(told["duration"]), told["total"], told["duration"])
+    length = np.where(np.isnan(known["duration"]), known["total"], known["duration"])
     with file.open("w", newline="") as opened:
         writer = csv.writer(opened)
         writer.writerow(["unique_id", "source", "started", "length", "outcome", "direction", "own", "remote", "pair"])

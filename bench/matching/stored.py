@@ -8,7 +8,7 @@ import numpy as np
 import psycopg
 
 from bench.matching.worlds import World
-from models.matching.records import DIRECTIONS, NO_TIME, OUTCOMES, Records
+from models.calibration.columns import DIRECTIONS, NO_TIME, OUTCOMES, Records
 from models.vocabulary import Outcome
 
 EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
@@ -22,9 +22,14 @@ COPY = """
 
 def store(url: str, world: World, *, payload: str = PAYLOAD, first: int = 0, last: int | None = None) -> None:
     """The records from place `first` to `last`, oldest first, into an empty or earlier part of the same world."""
+    store_records(url, world, in_order(world)[first:last], payload)
+
+
+def store_records(url: str, world: World, records: Records, payload: str = PAYLOAD) -> None:
+    """Some records of a world, in this order."""
     with psycopg.connect(url) as connection, connection.cursor() as cursor:
         with cursor.copy(COPY) as copy:
-            for row in _rows(world, payload, first, last):
+            for row in _rows(world, payload, records):
                 copy.write_row(row)
         cursor.execute("SELECT setval(pg_get_serial_sequence('call', 'id'), max(id)) FROM call")
     with psycopg.connect(url, autocommit=True) as connection:
@@ -39,8 +44,8 @@ def in_order(world: World) -> Records:
     return np.concatenate([first[np.argsort(first["account"], kind="stable")], records[old:]])
 
 
-def _rows(world: World, payload: str, first: int, last: int | None) -> Iterator[list[Any]]:
-    for record in in_order(world)[first:last]:
+def _rows(world: World, payload: str, records: Records) -> Iterator[list[Any]]:
+    for record in records:
         parent = int(record["parent"])
         outcome = OUTCOMES[record["outcome"]]
         duration = int(record["duration"])

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from models.matching.records import NO_TIME, OUTCOMES, SECOND, Ints, Records, records_of
+from models.calibration.columns import NO_TIME, OUTCOMES, SECOND, Ints, Records, records_of
 from models.vocabulary import Direction, Outcome
 
 DAY = 86_400.0
