@@ -9,6 +9,7 @@ import pytest
 from flows.cli.arguments import parser
 from tasks.migrate import upgrade
 from tests.support.data_contract import FILE, contract
+from tests.support.entities import PICTURE, picture
 from tests.support.source import HOUSE
 from tests.support.views import PAGE, page
 
@@ -51,6 +52,7 @@ def test_the_page_of_views(database_url: str) -> None:
     """docs/views.md says what the database does: no name, type or meaning of `v1` changes unseen; `make views`."""
     assert PAGE.read_text("utf-8") == page(database_url)
     assert FILE.read_text("utf-8") == contract(database_url)
+    assert PICTURE.read_text("utf-8") == picture(database_url)
 
 
 def test_a_changed_meaning_is_seen(empty_database_url: str) -> None:

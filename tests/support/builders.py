@@ -123,6 +123,11 @@ class Office:
         """A whole run: begun, planned, read to its end, its missing records confirmed, its receipt written."""
         return worked(self.run(provider, stream, **request), threads)
 
+    def sync_all(self) -> None:
+        """Calls and contacts of every provider."""
+        for provider, stream in STREAMS:
+            self.sync(provider, stream)
+
     def change(self, statement: str, *values: Any) -> None:
         with psycopg.connect(self.database_url) as connection:
             connection.execute(statement.encode(), values)

@@ -47,6 +47,26 @@ KEYS = {
     "missing_in": ("unified_call_id", "provider", "account"),
 }
 """What is there once; every part of it always holds something."""
+REFERENCES = {
+    ("call", "remote_person_id"): "person.person_id",
+    ("call", "unified_call_id"): "unified_call.unified_call_id",
+    ("call_match", "unified_call_id"): "unified_call.unified_call_id",
+    ("contact", "person_id"): "person.person_id",
+    ("missing_in", "unified_call_id"): "unified_call.unified_call_id",
+    ("unified_call", "person_id"): "person.person_id",
+}
+"""Columns that name a row of another view wherever they hold something."""
+RECORDS = {
+    ("call", "contact_external_id"): "contact",
+    ("call_history", "external_id"): "call",
+    ("call_match", "left_external_id"): "call",
+    ("call_match", "right_external_id"): "call",
+    ("change", "external_id"): "call",
+    ("decision_history", "left_external_id"): "call",
+    ("decision_history", "right_external_id"): "call",
+    ("unmatched_call", "external_id"): "call",
+}
+"""Ids of a record, with the provider and the account beside them."""
 LOGICAL = {
     "text": "string",
     "bigint": "integer",
@@ -83,12 +103,13 @@ def contract(url: str) -> str:
 
 
 def _view(view: str, meaning: str, rows: list[Column]) -> dict[str, Any]:
-    properties = [_property(name, kind, said, KEYS.get(view, ())) for _, _, name, kind, said in rows]
+    properties = [_property(view, *row[2:]) for row in rows]
     names = {"name": view, "physicalName": view, "physicalType": "view", "logicalType": "object"}
     return names | {"description": meaning, "properties": properties}
 
 
-def _property(name: str, kind: str, meaning: str, key: tuple[str, ...]) -> dict[str, Any]:
+def _property(view: str, name: str, kind: str, meaning: str) -> dict[str, Any]:
+    key = KEYS.get(view, ())
     described: dict[str, Any] = {"name": name, "physicalType": kind, "description": meaning}
     if kind.endswith("[]"):
         described |= {"logicalType": "array", "items": {"logicalType": LOGICAL[kind.removesuffix("[]")]}}
@@ -96,4 +117,6 @@ def _property(name: str, kind: str, meaning: str, key: tuple[str, ...]) -> dict[
         described |= {"logicalType": LOGICAL[kind]}
     if name in key:
         described |= {"primaryKey": True, "primaryKeyPosition": key.index(name) + 1, "required": True}
+    if target := REFERENCES.get((view, name)):
+        described |= {"relationships": [{"type": "foreignKey", "to": target}]}
     return described

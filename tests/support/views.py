@@ -1,4 +1,4 @@
-"""Writes from a database what it says of the schema `v1`: docs/views.md, and the contract as data (`make views`)."""
+"""Writes from a database what it says of `v1`: docs/views.md, its picture, the contract as data (`make views`)."""
 
 from itertools import groupby
 from pathlib import Path
@@ -8,7 +8,7 @@ import psycopg
 
 from tasks.embedded import postgres
 from tasks.migrate import upgrade
-from tests.support import data_contract
+from tests.support import data_contract, entities
 from tests.support.data_contract import columns
 from tests.support.source import HOUSE
 
@@ -18,6 +18,8 @@ HEAD = """\
 
 Every view and function of the schema `v1`, as the database itself describes them; `make views` writes this page from
 the migrations. [querying.md](querying.md) says how to ask them.
+
+![The views, their keys, and what they refer to](images/views.svg)
 """
 FUNCTIONS = """
     SELECT proname, pg_get_function_arguments(oid), pg_get_function_result(oid), obj_description(oid, 'pg_proc')
@@ -55,4 +57,5 @@ if __name__ == "__main__":
         address = embedded.url("callweave")
         upgrade(address)
         PAGE.write_text(page(address), "utf-8")
+        entities.PICTURE.write_text(entities.picture(address), "utf-8")
         data_contract.FILE.write_text(data_contract.contract(address), "utf-8")

@@ -13,10 +13,10 @@ import yaml  # type: ignore[import-untyped]  # Prefect brings it, without types
 from bench.peers import HOUSE, PeerUnavailable, install
 from sandbox.server import Sandbox
 from tasks.embedded import EmbeddedPostgres
+from tasks.identity.linker import link_people
 from tasks.migrate import upgrade
-from tasks.providers import PROVIDERS
-from tests.support.builders import CONTACTS, Json, Office
-from tests.support.data_contract import FILE
+from tests.support.builders import Json, Office
+from tests.support.data_contract import FILE, REFERENCES
 from tests.support.fixtures import new_database
 from tests.support.reconciled import reconcile
 
@@ -61,13 +61,12 @@ def installed(name: str, *packages: str) -> Path:
 
 @pytest.fixture(scope="module")
 def loaded(cluster: EmbeddedPostgres, sandbox: Sandbox) -> str:
-    """The address of a database that is synced and reconciled."""
+    """The address of a database that is synced, linked and reconciled."""
     url = new_database(cluster)
     upgrade(url)
     with Office(url, sandbox.environ) as office:
-        for provider in PROVIDERS:
-            office.sync(provider)
-            office.sync(provider, CONTACTS)
+        office.sync_all()
+        link_people(office.context("skipcall").engine)
     reconcile(url)
     return url
 
@@ -81,6 +80,19 @@ def dbt(loaded: str, tmp_path_factory: pytest.TempPathFactory) -> Dbt:
     output = {"type": "postgres", "schema": "analytics", "password": "", "threads": 2} | place
     (folder / "profiles.yml").write_text(yaml.safe_dump({"callweave": {"target": "t", "outputs": {"t": output}}}))
     return Dbt(programs / "dbt", folder, loaded)
+
+
+@pytest.mark.parametrize(("view", "column"), REFERENCES)
+def test_references(loaded: str, view: str, column: str) -> None:
+    """A column that names a row of another view names one that is there."""
+    other, _, key = REFERENCES[view, column].partition(".")
+    query = f"""
+        SELECT count({column}) > 0, count(*) FILTER (
+            WHERE {column} IS NOT NULL AND NOT EXISTS (SELECT FROM v1.{other} o WHERE o.{key} = t.{column}))
+        FROM v1.{view} t
+    """
+    with psycopg.connect(loaded) as connection:
+        assert connection.execute(query.encode()).fetchall() == [(True, 0)]
 
 
 def test_builds_and_passes(dbt: Dbt) -> None:

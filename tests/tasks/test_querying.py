@@ -26,7 +26,7 @@ from tasks.embedded import EmbeddedPostgres
 from tasks.identity.linker import link_people
 from tasks.migrate import upgrade
 from tasks.providers import PROVIDERS
-from tests.support.builders import CONTACTS, Json, Office, sakari_call, take_in
+from tests.support.builders import Json, Office, sakari_call, take_in
 from tests.support.fixtures import new_database
 from tests.support.reconciled import reconcile
 
@@ -88,9 +88,7 @@ def answers(cluster: EmbeddedPostgres, sandbox: Sandbox) -> Iterator[Answers]:
     url = new_database(cluster)
     upgrade(url)
     with Office(url, sandbox.environ) as office:
-        for provider in PROVIDERS:
-            office.sync(provider)
-            office.sync(provider, CONTACTS)
+        office.sync_all()
         take_in(office.context("sakari"), list(redials()))
         link_people(office.context("skipcall").engine)
         office.change("UPDATE contact SET first_seen_at = first_seen_at - interval '30 days'")
