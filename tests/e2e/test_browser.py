@@ -20,7 +20,9 @@ from tasks.providers import PROVIDERS
 from tests.e2e.test_cli import days_ago, eventually
 from tests.support.builders import Json
 from tests.support.installation import Installation
+from tests.support.patience import PATIENCE
 
+expect.set_options(timeout=PATIENCE * 1000)
 CHROMIUM = Path("/usr/bin/chromium")
 QUIET = [
     "--no-sandbox",
@@ -34,7 +36,7 @@ QUIET = [
 ]
 EVERY_FIVE_MINUTES = re.compile("Every 5 minutes")
 SCREEN: ViewportSize = {"width": 1600, "height": 1000}
-MILLISECONDS_TO_APPEAR = 15_000
+MILLISECONDS_TO_APPEAR = PATIENCE * 1000
 """Milliseconds."""
 
 pytestmark = pytest.mark.skipif(
@@ -96,7 +98,7 @@ def show_run(page: Page, run: str, state: str, log: str = "") -> None:
         shown = page.get_by_role("main")
         return shown.get_by_text(state, exact=True).count() > 0 and bool(re.search(log, shown.inner_text()))
 
-    assert eventually(said, 90), page.get_by_role("main").inner_text()
+    assert eventually(said), page.get_by_role("main").inner_text()
 
 
 def latest_run(installed: Installation, deployment: str) -> Json:

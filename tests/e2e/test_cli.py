@@ -23,6 +23,7 @@ from tasks.embedded import EmbeddedPostgres, Stack
 from tasks.migrate import upgrade
 from tasks.providers import PROVIDERS
 from tests.support.builders import Json, call_of, decoded, iso
+from tests.support.patience import PATIENCE
 from tests.support.prefect_api import api_client
 
 INHERITED = {"PATH", "LANG", "LC_ALL", "TMPDIR", "SYSTEMROOT"}
@@ -85,7 +86,7 @@ class Shell:
         began = time.monotonic()
         return self.ended(self.start(*words, **more), began)
 
-    def ended(self, process: subprocess.Popen[str], began: float, patience: float = 120) -> Done:
+    def ended(self, process: subprocess.Popen[str], began: float, patience: float = PATIENCE) -> Done:
         try:
             out, err = process.communicate(timeout=patience)
         except subprocess.TimeoutExpired:
@@ -189,7 +190,7 @@ def _texts(bodies: list[bytes]) -> set[str]:
     return {found.decode() for body in bodies for found in re.findall(rb'"(\+?[\d(][\d ().-]+)"', body)}
 
 
-def eventually(found: Callable[[], Any], seconds: float = 90) -> Any:
+def eventually(found: Callable[[], Any], seconds: float = PATIENCE) -> Any:
     """What `found` gives once it gives something; Prefect's server takes in some things a moment later."""
     deadline = time.monotonic() + seconds
     while not (value := found()) and time.monotonic() < deadline:
@@ -297,7 +298,7 @@ for line in sys.stdin:
 def refusals(desert: Shell) -> list[Done]:
     """What the command line says to every case of `USAGE`: one process for all of them, since none does anything."""
     cases = [json.dumps([words, environ]) for words, environ, _ in USAGE]
-    told, _ = desert.start(code=ONE_AFTER_THE_OTHER).communicate("\n".join(cases), timeout=60)
+    told, _ = desert.start(code=ONE_AFTER_THE_OTHER).communicate("\n".join(cases), timeout=PATIENCE)
     return [Done(status, out, err, 0) for status, out, err in map(json.loads, told.splitlines())]
 
 
@@ -468,7 +469,7 @@ def test_people(story: Story) -> None:
     assert merges
     merge = str(merges[0][0])
     # Alone among the commands it is asked for numbers.
-    listed, _ = story.branch.shell.start("person", "merges").communicate(timeout=60)
+    listed, _ = story.branch.shell.start("person", "merges").communicate(timeout=PATIENCE)
     unasked = story.branch.shell.run("person", "undo", merge)
     assert unasked.status == 2
     assert merge in listed
@@ -656,4 +657,4 @@ def test_sandbox_command(desert: Shell) -> None:
     process.send_signal(signal.SIGINT)
 
     assert exports.keys() >= {*SECRETS, "SAKARI_BASE_URL", "BIRD_BASE_URL", "SKIPCALL_BASE_URL", "BIRD_WORKSPACE_ID"}
-    assert desert.ended(process, time.monotonic(), patience=10).status == 0
+    assert desert.ended(process, time.monotonic()).status == 0

@@ -22,6 +22,7 @@ from tasks.embedded import EmbeddedPostgres, Stack
 from tests.e2e.test_browser import CHROMIUM, MILLISECONDS_TO_APPEAR, QUIET, SCREEN
 from tests.support.builders import Json
 from tests.support.installation import Installation
+from tests.support.patience import PATIENCE
 from tests.support.prefect_api import api_client
 
 STRANGER = "http://stranger.example"
@@ -92,7 +93,7 @@ def login(servers: Stack, path: str, token: str, **options: Any) -> Json:
     url = servers.prefect_api_url.replace("http:", "ws:") + path
     with connect(url, subprotocols=["prefect"], proxy=None, **options) as socket:  # type: ignore[list-item]  # a NewType
         socket.send(json.dumps({"type": "auth", "token": token}))
-        answer: Json = json.loads(socket.recv(timeout=10))
+        answer: Json = json.loads(socket.recv(timeout=PATIENCE))
         return answer
 
 

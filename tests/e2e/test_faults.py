@@ -28,6 +28,7 @@ from tasks.migrate import upgrade
 from tasks.providers import PROVIDERS
 from tests.e2e.test_cli import Branch, Done, days_ago, eventually
 from tests.support.builders import decoded, iso
+from tests.support.patience import PATIENCE
 
 T = TypeVar("T")
 
@@ -48,7 +49,7 @@ class Stories:
         self._told[story] = self._pool.submit(_tell, story, branch)
 
     def of(self, story: Callable[[Branch], T]) -> T:
-        told: T = self._told[story].result(timeout=180)
+        told: T = self._told[story].result(timeout=3 * PATIENCE)
         return told
 
     def close(self) -> None:
@@ -254,11 +255,11 @@ def database_killed(branch: Branch) -> tuple[Done, Done, set[str], set[str]]:
         branch.sandbox.faults.add("slow")
         words = ("sync", "sakari", "--stream", "calls", "--json")
         process = branch.shell.start(*words, DATABASE_URL=url)
-        eventually(lambda: len(branch.rows(DONE_WINDOWS)) > 4, 60)
+        eventually(lambda: len(branch.rows(DONE_WINDOWS)) > 4)
         os.kill(int(doomed.daemon.facts()["pid"]), signal.SIGKILL)
-        cut = branch.shell.ended(process, time.monotonic(), patience=60)
+        cut = branch.shell.ended(process, time.monotonic())
         branch.sandbox.faults.clear()
-        eventually(lambda: not doomed.daemon.running(), 30)
+        eventually(lambda: not doomed.daemon.running())
         doomed.start()
         again = branch.run(*words, DATABASE_URL=url)
         return cut, again, {id_ for _, id_ in branch.held()}, set(branch.sandbox.truth()["sakari"]["calls"])
@@ -283,9 +284,9 @@ def interrupted(branch: Branch) -> tuple[Done, dict[str, bool], list[int], Done]
         branch.sandbox.faults.seconds_late = 2.0
         own = {"CALLWEAVE_HOME": str(home), "DATABASE_URL": ""}
         process = branch.shell.start("sync", "sakari", "--stream", "calls", **own)
-        eventually(lambda: any(request.path.endswith("/calls") for request in branch.sandbox.requests), 90)
+        eventually(lambda: any(request.path.endswith("/calls") for request in branch.sandbox.requests))
         process.send_signal(signal.SIGINT)
-        done = branch.shell.ended(process, time.monotonic(), patience=60)
+        done = branch.shell.ended(process, time.monotonic())
         running = {name: Daemon(home, name).running() for name in ("postgres", "prefect")}
         left = processes_of(process.pid)
         branch.sandbox.faults.clear()
@@ -394,7 +395,7 @@ def three_thousand_pages(sandbox: Sandbox) -> None:
 
 def restarted(doomed: EmbeddedPostgres) -> None:
     os.kill(int(doomed.daemon.facts()["pid"]), signal.SIGINT)
-    eventually(lambda: not doomed.daemon.running(), 30)
+    eventually(lambda: not doomed.daemon.running())
     doomed.start()
 
 

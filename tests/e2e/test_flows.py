@@ -156,7 +156,7 @@ def test_documented_automation(servers: Stack, runs: dict[str, Ran], documented_
         return int(answer["total"])
 
     assert runs["completed"].done.status == 0
-    assert eventually(fired, 30)
+    assert eventually(fired)
 
 
 def test_artifacts(runs: dict[str, Ran]) -> None:
@@ -349,14 +349,14 @@ def test_up(cluster: EmbeddedPostgres) -> None:
     with up(cluster) as (branch, home, process):
         try:
             server = Daemon(home, "prefect")
-            port = eventually(lambda: home.exists() and server.facts().get("port"), 60)
+            port = eventually(lambda: home.exists() and server.facts().get("port"))
             servers = Stack("", f"http://127.0.0.1:{port}/api", (home / "prefect.key").read_text().strip())
             with api_client(servers) as api:
-                states = eventually(lambda: completed(api), 150)
+                states = eventually(lambda: completed(api))
                 deployed = names_of(api)
         finally:
             process.terminate()
-            done = branch.shell.ended(process, time.monotonic(), patience=60)
+            done = branch.shell.ended(process, time.monotonic())
 
         assert states
         assert deployed >= SCHEDULED | {"backfill/manual"}

@@ -25,6 +25,7 @@ from sandbox.providers.bird_log import CHANNELS
 from sandbox.providers.sakari import conversation
 from sandbox.server import Sandbox
 from tasks.client.connection import certificates
+from tests.support.patience import PATIENCE
 
 UNTIL = datetime(2026, 11, 20, 12, tzinfo=UTC)
 SAKARI = f"/v1/accounts/{sakari.ACCOUNT}"
@@ -596,7 +597,7 @@ def test_program() -> None:
         summary = program.stderr.readline()
         os.kill(program.pid, signal.SIGTERM)
 
-        assert program.wait(5) == 0
+        assert program.wait(PATIENCE) == 0
     assert counts["skipcall"]["calls"] > 0
     assert "with errors, odd" in summary
 

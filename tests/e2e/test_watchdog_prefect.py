@@ -168,7 +168,7 @@ def test_a_deleted_deployment_is_told(client: SyncPrefectClient, alerts: Alerts)
     apply(alerts.url)
     client.delete_deployment(deploy(client, "doomed"))
 
-    assert eventually(lambda: alerts.received, 20)
+    assert eventually(lambda: alerts.received)
     (sent,) = alerts.take()
     assert sent["title"] == "Callweave: a deployment was deleted"
     assert '"doomed"' in sent["message"]

@@ -15,6 +15,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from flows.cli.main import main
 from tests.support.builders import CONTACTS, Office
+from tests.support.patience import PATIENCE
 
 HOUSE = Path(__file__).parents[2]
 DASHBOARD = HOUSE / "docs" / "grafana-dashboard.json"
@@ -106,11 +107,11 @@ def served(synced: Office) -> Iterator[str]:
 
 def test_scraped(served: str) -> None:
     """A scraper finds the same at /metrics, with the content type of OpenMetrics, and nothing elsewhere."""
-    with urlopen(served, timeout=20) as answer:
+    with urlopen(served, timeout=PATIENCE) as answer:
         assert answer.headers["Content-Type"].startswith("application/openmetrics-text; version=1.0.0")
         assert of(parsed(answer.read().decode()), "callweave_requests_total")
     with pytest.raises(HTTPError, match="404"):
-        urlopen(served.replace("/metrics", "/"), timeout=20)
+        urlopen(served.replace("/metrics", "/"), timeout=PATIENCE)
 
 
 @pytest.mark.parametrize("address", ["9464", "localhost:", "localhost:port", "localhost:70000", "256.1.1.1:0"])

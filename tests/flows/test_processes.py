@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from flows.cli.processes import beside
+from tests.support.patience import PATIENCE
 from tests.tasks.test_embedded import alive, until
 
 HOUSE = Path(__file__).parents[2]
@@ -37,7 +38,7 @@ def test_nothing_outlives_a_killed_starter() -> None:
     starter.kill()
     starter.communicate()
 
-    until(lambda: not alive(worker), 10)
+    until(lambda: not alive(worker))
 
 
 def test_it_is_ended_in_good_order() -> None:
@@ -54,4 +55,4 @@ def test_it_is_ended_in_good_order() -> None:
 def test_its_exit_status_is_known(status: int) -> None:
     """A program that ends by itself is noticed, with its exit status."""
     with beside(["-c", f"raise SystemExit({status})"]) as process:
-        assert process.wait(10) == status
+        assert process.wait(PATIENCE) == status

@@ -13,6 +13,7 @@ from tasks.alerts.schedules import POOL
 from tasks.embedded import EmbeddedPostgres, Stack, client_environ
 from tests.e2e.test_cli import Branch, eventually
 from tests.support.builders import Json
+from tests.support.patience import PATIENCE
 from tests.support.prefect_api import api_client
 
 HOUSE = Path(__file__).parents[2]
@@ -77,7 +78,7 @@ class Installation(Branch):
         finally:
             runs = children(process.pid)
             process.terminate()
-            process.wait(120)
+            process.wait(PATIENCE)
             kill(*runs)
             sys.stdout.write(log_file.read_text("utf-8"))
 
@@ -100,7 +101,7 @@ class Installation(Branch):
         found: Json = self.client.get(f"/flow_runs/{id_}").raise_for_status().json()
         return found
 
-    def ended(self, id_: str, seconds: float = 150) -> Json:
+    def ended(self, id_: str, seconds: float = PATIENCE) -> Json:
         """The run, once it has ended."""
         eventually(lambda: self.run_of(id_)["state_type"] in OVER, seconds)
         run = self.run_of(id_)

@@ -3,6 +3,7 @@
 import httpx
 
 from tasks.embedded import Stack
+from tests.support.patience import PATIENCE
 
 
 def basic_auth(key: str) -> httpx.BasicAuth:
@@ -12,4 +13,4 @@ def basic_auth(key: str) -> httpx.BasicAuth:
 
 
 def api_client(servers: Stack) -> httpx.Client:
-    return httpx.Client(base_url=servers.prefect_api_url, auth=basic_auth(servers.prefect_key), timeout=20)
+    return httpx.Client(base_url=servers.prefect_api_url, auth=basic_auth(servers.prefect_key), timeout=PATIENCE)

@@ -32,7 +32,7 @@ class Prefect:
             over = [one for one in found if one["state_type"] in {"COMPLETED", "FAILED"}]
             return over if len(over) >= expected else []
 
-        return list(eventually(ended, 15) or [])
+        return list(eventually(ended) or [])
 
     def events(self, prefix: str) -> list[Json]:
         """Events of these runs whose names begin so; they too arrive a little later."""
@@ -45,7 +45,7 @@ class Prefect:
             events: list[Json] = answer["events"]
             return events
 
-        return list(eventually(found, 15) or [])
+        return list(eventually(found) or [])
 
     def artifacts(self) -> list[Json]:
         return self._found("artifacts", artifacts={"flow_run_id": {"any_": self._runs}})

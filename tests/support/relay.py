@@ -11,6 +11,7 @@ import httpx
 import msgspec
 
 from tasks.client.connection import certificates
+from tests.support.patience import PATIENCE
 
 
 class Asked(NamedTuple):
@@ -44,7 +45,7 @@ class Relay:
         self.intervene: Intervention = lambda _asked: None
         self.asked: list[Asked] = []
         self._lock = Lock()
-        self._client = httpx.Client(base_url=target, timeout=30, verify=certificates())
+        self._client = httpx.Client(base_url=target, timeout=PATIENCE, verify=certificates())
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._server.server_port}"

@@ -427,7 +427,7 @@ def test_pause(relay: Relay, relayed: Office, form: str) -> None:
     began = datetime.now(UTC)
     ask(run)
 
-    assert timedelta(seconds=0.9) <= datetime.now(UTC) - began < timedelta(seconds=8)
+    assert timedelta(seconds=0.9) <= datetime.now(UTC) - began < timedelta(seconds=30)
     assert len(relay.gets) == 2
 
 

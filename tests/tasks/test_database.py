@@ -27,6 +27,7 @@ from tasks.migrate import upgrade
 from tasks.providers import PROVIDERS
 from tasks.session import PINNED
 from tests.support.builders import Office, sakari_call, take_in
+from tests.support.patience import PATIENCE
 
 ODD = {
     "datestyle": "German",
@@ -248,7 +249,7 @@ def bouncer(cluster: EmbeddedPostgres) -> Iterator[Path]:
         file.write_text(INI.format(folder=folder, host=info["host"], port=info.get("port", 5432), account=account))
         process = subprocess.Popen([str(BOUNCER), str(file)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         try:
-            until = time.monotonic() + 10
+            until = time.monotonic() + PATIENCE
             while not (folder / ".s.PGSQL.6543").exists():
                 assert process.poll() is None, process.communicate()[0].decode()
                 assert time.monotonic() < until

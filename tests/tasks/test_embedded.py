@@ -23,6 +23,7 @@ from tasks.embedded.daemon import Daemon
 from tasks.embedded.environ import server_environ
 from tasks.embedded.key import server_key
 from tasks.embedded.prefect_server import PrefectServer
+from tests.support.patience import PATIENCE
 
 HOUSE = Path(__file__).parents[2]
 OPEN_SERVER = """
@@ -62,7 +63,7 @@ class Command:
         return json.loads(self.process.stdout.readline())
 
     def leave(self) -> None:
-        self.process.communicate(timeout=60)
+        self.process.communicate(timeout=PATIENCE)
 
     def kill_once_running(self) -> None:
         self.running()
@@ -104,7 +105,7 @@ def alive(pid: int) -> bool:
     return bool(done.stdout.strip()) and not done.stdout.startswith("Z")
 
 
-def until(condition: Callable[[], object], seconds: float = 30) -> None:
+def until(condition: Callable[[], object], seconds: float = PATIENCE) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline
@@ -118,7 +119,7 @@ def one(url: str, query: str) -> object:
 
 
 def ready(api_url: str) -> bool:
-    connection = http.client.HTTPConnection(urlsplit(api_url).netloc, timeout=10)
+    connection = http.client.HTTPConnection(urlsplit(api_url).netloc, timeout=PATIENCE)
     with contextlib.closing(connection):
         connection.request("GET", "/api/ready")
         return connection.getresponse().status == 200
@@ -170,7 +171,7 @@ def test_servers_end_themselves(migrated: Path) -> None:
     assert ready(running["prefect_api_url"])
 
     second.kill()
-    until(lambda: not any(map(alive, servers)), 60)
+    until(lambda: not any(map(alive, servers)))
     until(lambda: not Daemon(migrated.resolve(), "caretaker").running())
 
 
@@ -196,7 +197,7 @@ def open_server(migrated: Path) -> Iterator[str]:
         environ = server_environ(migrated, url.replace("postgresql:", "postgresql+asyncpg:"), "")
         del environ["PREFECT_SERVER_API_AUTH_STRING"]
         server.daemon.launch([sys.executable, "-c", OPEN_SERVER], {}, cwd=migrated, env=environ)
-        until(lambda: (port := server.daemon.facts().get("port")) and answers(f"http://127.0.0.1:{port}/api"), 90)
+        until(lambda: (port := server.daemon.facts().get("port")) and answers(f"http://127.0.0.1:{port}/api"))
         yield f"http://127.0.0.1:{server.daemon.facts()['port']}/api"
 
 

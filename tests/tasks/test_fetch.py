@@ -36,6 +36,7 @@ from tests.support.builders import (
     take_in,
     worked,
 )
+from tests.support.patience import PATIENCE
 from tests.support.relay import Asked, Relay, Reply, reply
 
 streams = pytest.mark.parametrize(("provider", "stream"), STREAMS)
@@ -326,7 +327,7 @@ def test_two_runs_share(own_sandbox: Sandbox, own_office: Office) -> None:
     together = Barrier(2)
 
     def work(run: StreamRun) -> None:
-        together.wait(30)
+        together.wait(PATIENCE)
         drained(run)
 
     with ThreadPoolExecutor(2) as pool:

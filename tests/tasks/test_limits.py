@@ -120,7 +120,7 @@ def test_slow_answer(database_url: str, sandbox: Sandbox, start: bytes, piece: b
     ):
         ask(office)
 
-    assert 0.9 < time.monotonic() - began < 10
+    assert 0.9 < time.monotonic() - began < 40
 
 
 NOW = 1_790_000_000.0

@@ -36,6 +36,7 @@ from tests.support.builders import (
     take_in,
     take_in_at,
 )
+from tests.support.patience import PATIENCE
 
 CONTENT = (
     "SELECT external_id, outcome, duration_seconds, remote_e164, agent, payload, changed_at FROM v1.call ORDER BY 1"
@@ -372,7 +373,7 @@ def test_opposite_orders_do_not_deadlock(office: Office, sakari: StreamContext) 
     def work(number: int) -> None:
         for turn in range(rounds):
             order = keys if (number + turn) % 2 else keys[::-1]
-            together.wait(30)
+            together.wait(PATIENCE)
             take_in(sakari, [sakari_call(id=key, duration=turn * 10 + number) for key in order], at(turn * 10 + number))
 
     with ThreadPoolExecutor(4) as pool:
@@ -388,7 +389,7 @@ def test_new_phones_do_not_deadlock(office: Office) -> None:
 
     def work(number: int) -> None:
         order = numbers if number % 2 else numbers[::-1]
-        together.wait(30)
+        together.wait(PATIENCE)
         take_in(context, [skipcall_contact(id=f"c{number}-{n}", phoneNumbers=[one]) for n, one in enumerate(order)])
 
     with ThreadPoolExecutor(4) as pool:

@@ -10,6 +10,7 @@ import pytest
 
 from tasks.embedded import EmbeddedPostgres
 from tasks.migrate import drift, is_behind, upgrade
+from tests.support.patience import PATIENCE
 
 TEXT, TIME, BIG, BOOL, JSON, TEXTS = "text", "timestamp with time zone", "bigint", "boolean", "jsonb", "text[]"
 KEY = {"provider": TEXT, "account": TEXT, "external_id": TEXT}
@@ -106,7 +107,7 @@ def test_two_at_once(empty_database_url: str) -> None:
     command = [sys.executable, "-W", "error", "-c", UPGRADE, empty_database_url]
     commands = [subprocess.Popen(command, cwd=HOUSE, stdin=subprocess.PIPE) for _ in range(2)]
     for each in commands:
-        each.communicate(b"go", timeout=60)
+        each.communicate(b"go", timeout=PATIENCE)
 
     assert [each.returncode for each in commands] == [0, 0]
     assert not is_behind(empty_database_url)

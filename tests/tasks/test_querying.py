@@ -28,6 +28,7 @@ from tasks.migrate import upgrade
 from tasks.providers import PROVIDERS
 from tests.support.builders import Json, Office, sakari_call, take_in
 from tests.support.fixtures import new_database
+from tests.support.patience import PATIENCE
 from tests.support.reconciled import reconcile
 
 PAGE = (Path(__file__).parents[2] / "docs" / "querying.md").read_text("utf-8")
@@ -286,7 +287,7 @@ def test_a_killed_consumer(office: Office, engine: Engine, database_url: str, tm
     take_in(context, [sakari_call(id=f"s{n}") for n in range(20)])
     with psycopg.connect(database_url, autocommit=True) as connection:
         code = KILLED.format(path=str(script), flag=str(flag))
-        first = subprocess.run([sys.executable, "-c", code, database_url], check=False, timeout=60)
+        first = subprocess.run([sys.executable, "-c", code, database_url], check=False, timeout=PATIENCE)
         assert first.returncode == -signal.SIGKILL
         assert connection.execute("SELECT sequence FROM my_bookmark").fetchall() == [(0,)]
         assert connection.execute("SELECT count(*) FROM my_call").fetchall() == [(0,)]

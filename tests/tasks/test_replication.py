@@ -16,6 +16,7 @@ from tasks.embedded import EmbeddedPostgres, postgres
 from tasks.embedded.cluster import bundled_software
 from tasks.migrate import upgrade
 from tests.support.builders import CALLS, Office
+from tests.support.patience import PATIENCE
 from tests.support.reconciled import reconcile
 
 PAGE = (Path(__file__).parents[2] / "docs" / "querying.md").read_text("utf-8").partition("## Into other systems")[2]
@@ -75,7 +76,7 @@ def rows(url: str, query: str) -> list[tuple[Any, ...]]:
         return connection.execute(query.encode()).fetchall()
 
 
-def alike(both: Both, query: str, seconds: float = 60) -> bool:
+def alike(both: Both, query: str, seconds: float = PATIENCE) -> bool:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if rows(both.here, query) == rows(both.there, query):
