@@ -13,10 +13,10 @@ from tasks.database import scalar
 
 REFRESH = "SELECT refresh_unified_calls(%s::bigint[])"
 STALE = """
-    SELECT refresh_unified_calls(array_agg(wanted.id)) FROM unnest(%s::bigint[]) AS wanted (id)
-    CROSS JOIN LATERAL (
-        SELECT FROM call_member m JOIN call c ON c.id = m.call_id
-        WHERE m.unified_call_id = wanted.id AND c.changed_at <> m.changed_at LIMIT 1) changed
+    SELECT refresh_unified_calls(array_agg(DISTINCT m.unified_call_id))
+    FROM call c JOIN call_member m ON m.call_id = c.id
+    WHERE c.changed_at >= (SELECT horizon FROM reconcile_run WHERE id = %s) AND c.changed_at <> m.changed_at
+      AND m.unified_call_id = ANY (%s::bigint[])
     HAVING count(*) > 0
 """
 OF_RECORDS = """
@@ -38,9 +38,9 @@ def refresh(connection: psycopg.Connection[Any], ids: Sequence[int]) -> None:
         connection.execute(REFRESH, [list(ids)])
 
 
-def refresh_stale(connection: psycopg.Connection[Any], ids: Sequence[int]) -> None:
-    """Of real calls that are new and were refreshed before the lock was taken: those with a record changed since."""
-    connection.execute(STALE, [list(ids)])
+def refresh_stale(connection: psycopg.Connection[Any], ids: Sequence[int], run_id: int) -> None:
+    """Of real calls that a run made and refreshed before the lock was taken: those with a record changed since."""
+    connection.execute(STALE, [run_id, list(ids)])
 
 
 def refresh_of_records(connection: psycopg.Connection[Any], provider: str, account: str, ids: Sequence[str]) -> None:
