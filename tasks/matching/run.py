@@ -16,9 +16,9 @@ from tasks.database import connect, scalar
 from tasks.matching.calibrate import Adopted, accounts_of, calibrate, lines_of, versions
 from tasks.matching.durations import learn_durations
 from tasks.matching.reader import ALWAYS, Knowledge, Piece, want
-from tasks.matching.sql import CHANGED, CLEAR, FEED, GONE, LOCK, LOGGED_SO_FAR, VERDICTS
+from tasks.matching.sql import CHANGED, CLEAR, GONE, LOCK, VERDICTS
 from tasks.matching.verify import every_record_is_decided, real_calls_are_as_defined
-from tasks.matching.writer import Written, feed, reconcile_piece
+from tasks.matching.writer import Written, feed, logged_so_far, reconcile_piece
 
 PATIENCE = "10min"
 PIECE = 20_000
@@ -136,10 +136,10 @@ class Reconciliation:
         with connect(self.database_url, OPTIONS) as connection:
             last = scalar(connection, LAST)
             horizon = ALWAYS[0] if self.ask.full or last is None else last
-            logged = {"since": scalar(connection, LOGGED_SO_FAR)}
+            logged = logged_so_far(connection)
             real_calls = [id_ for (id_,) in connection.execute(GONE, {"since": horizon}).fetchall()]
             gone = connection.execute(CLEAR, {"run": self.run_id, "since": horizon}).rowcount
-            feed(connection, FEED, logged, real_calls)
+            feed(connection, logged, real_calls)
             self.written += Written(dissolved=gone)
             since = self._decide_anew_since(last)
             self.is_whole = since == ALWAYS[0] and self.ask.until is None
@@ -163,7 +163,9 @@ class Reconciliation:
         if self._is_range:
             return
         with connect(self.database_url, OPTIONS) as connection:
-            every_record_is_decided(connection, self.run_id, whole=self.is_whole)
+            # What had changed before the last run was looked at when that one ended.
+            since = (None if self.is_whole else scalar(connection, LAST)) or ALWAYS[0]
+            every_record_is_decided(connection, self.run_id, since)
             if self.ask.full:
                 real_calls_are_as_defined(connection)
 
@@ -195,6 +197,7 @@ def decide_changes(database_url: str, join: float = CAREFUL) -> Written:
         pieces, touched = run.pieces()
         for piece in pieces:
             run.written += run.work(piece, touched, knowledge)
+        run.verify()
     return run.written
 
 

@@ -232,14 +232,6 @@ WHERE m.call_id IS NULL
 
 LOGGED_SO_FAR = "SELECT coalesce(max(id), 0) FROM match_log"
 
-_PAIRS = """pairs AS MATERIALIZED (
-    SELECT left_call_id, right_call_id, kind FROM match_log WHERE id > %(since)s AND happened_at = now()
-), touched AS MATERIALIZED (
-    SELECT ends.id, bool_or(kind = 'dissolved') AS dissolved
-    FROM pairs CROSS JOIN LATERAL (VALUES (left_call_id), (right_call_id)) AS ends (id) GROUP BY ends.id
-)"""
-"""The pairs that this transaction logged after `since`, and their records."""
-
 _WRITE = "INSERT INTO record_change (entity, provider, account, external_id, unified_call_id, kind)"
 _ANNOUNCE = """
 INSERT INTO change_notice (provider, account, pending_since)
@@ -249,7 +241,12 @@ SET pending_since = coalesce(change_notice.pending_since, excluded.pending_since
 """
 
 FEED = f"""
-WITH {_PAIRS}, held AS MATERIALIZED (
+WITH pairs AS MATERIALIZED (
+    SELECT left_call_id, right_call_id, kind FROM match_log WHERE id > %(since)s AND happened_at = now()
+), touched AS MATERIALIZED (
+    SELECT ends.id, bool_or(kind = 'dissolved') AS dissolved
+    FROM pairs CROSS JOIN LATERAL (VALUES (left_call_id), (right_call_id)) AS ends (id) GROUP BY ends.id
+), held AS MATERIALIZED (
     SELECT t.id, x.* FROM touched t CROSS JOIN LATERAL (
         SELECT left_call_id, right_call_id FROM call_match WHERE left_call_id = t.id
         UNION ALL SELECT left_call_id, right_call_id FROM call_match WHERE right_call_id = t.id OFFSET 0) x
@@ -268,13 +265,14 @@ WITH {_PAIRS}, held AS MATERIALIZED (
     WHERE j.was_matched OR j.is_matched ORDER BY j.id
     RETURNING provider, account)
 {_ANNOUNCE}"""  # noqa: S608 - our own words
-"""What a piece did to records, by the pairs that it logged; announced when the run ends."""
+"""What this transaction did to records, by the pairs that it logged after `since`; announced when the run ends."""
 
 FEED_OF_NEW = f"""
-WITH {_PAIRS}, written AS (
+WITH written AS (
     {_WRITE}
     SELECT 'call', c.provider, c.account, c.external_id, m.unified_call_id, 'matched'
-    FROM touched new JOIN call c ON c.id = new.id JOIN call_member m ON m.call_id = new.id ORDER BY new.id
+    FROM unnest(%(matched)s::bigint[]) AS matched (id) JOIN call c USING (id) JOIN call_member m ON m.call_id = c.id
+    ORDER BY id
     RETURNING provider, account)
 {_ANNOUNCE}"""  # noqa: S608 - our own words
 """The same for records that were in no real call so far."""

@@ -1,6 +1,6 @@
 """Whether a reconciliation left anything out, and whether runs of changes end where a run of everything does."""
 
-from datetime import timedelta
+from datetime import datetime
 from typing import Any
 
 import psycopg
@@ -8,12 +8,9 @@ import psycopg
 from models.errors import DecisionsIncomplete
 from tasks.change_feed import IN_ORDER
 from tasks.database import lock, scalar
-from tasks.matching.reader import ALWAYS
 from tasks.matching.writer import Written
 from tasks.unified_calls import repair
 
-RECENT = timedelta(days=7)
-"""How far back a run of changes looks for records that were left out; a run of everything looks at all."""
 LEFT_OUT = """
     WITH left_out AS MATERIALIZED (
         SELECT c.id FROM call c
@@ -26,10 +23,9 @@ LEFT_OUT = """
 HORIZON = "SELECT horizon FROM reconcile_run WHERE id = %s"
 
 
-def every_record_is_decided(connection: psycopg.Connection[Any], run_id: int, *, whole: bool) -> None:
-    """Raises `DecisionsIncomplete` where a live record from before the run is in no real call."""
+def every_record_is_decided(connection: psycopg.Connection[Any], run_id: int, since: datetime) -> None:
+    """Raises `DecisionsIncomplete` where a live record that changed between `since` and the run is in no real call."""
     horizon = scalar(connection, HORIZON, [run_id])
-    since = ALWAYS[0] if whole else horizon - RECENT
     found = connection.execute(LEFT_OUT, {"horizon": horizon, "since": since}).fetchone()
     if found:
         provider, account, external_id, count = found

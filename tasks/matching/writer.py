@@ -1,7 +1,7 @@
 """Deciding a piece and writing what differs, in one transaction."""
 
 from collections.abc import Sequence
-from typing import Any, LiteralString, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import psycopg
@@ -72,37 +72,48 @@ def reconcile_piece(
     decision = decide(closed, records["was"], knowledge.join)
     mine = _mine(records, decision.block, own, touched)
     decided = _decided(records, only(decision, mine), mine, knowledge)
-    count, since = int(mine.sum()), {"since": scalar(connection, LOGGED_SO_FAR)}
+    count = int(mine.sum())
     real_calls = _real_calls(records["was"][mine], decided.members["unified_call_id"])
     if not records["was"][mine].any():
         _copy(connection, decided, knowledge, run[0])
         # No other transaction sees these members yet: most of the work is done before others have to wait for it.
         refresh(connection, real_calls)
         lock(connection, IN_ORDER)
-        refresh_stale(connection, real_calls)
-        feed(connection, FEED_OF_NEW, since)
+        refresh_stale(connection, real_calls, run[0])
+        connection.execute(FEED_OF_NEW, {"matched": _matched(decided)})
         return Written(count, changed=count, formed=decided.matches["rule"].size)
+    since = logged_so_far(connection)
     _stage(connection, decided)
     written = _write(connection, count, knowledge, run)
-    feed(connection, FEED, since, real_calls)
+    feed(connection, since, real_calls)
     return written
 
 
-def feed(
-    connection: psycopg.Connection[Any], statement: LiteralString, since: dict[str, int], real_calls: Sequence[int] = ()
-) -> None:
+def logged_so_far(connection: psycopg.Connection[Any]) -> int:
+    """The newest entry of the log of pairs."""
+    newest: int = scalar(connection, LOGGED_SO_FAR)
+    return newest
+
+
+def feed(connection: psycopg.Connection[Any], since: int, real_calls: Sequence[int]) -> None:
     """Appends to the change feed what the pairs logged after `since` did to records; last in the transaction.
 
     Brings `real_calls` up to date before.
     """
     lock(connection, IN_ORDER)
     refresh(connection, real_calls)
-    connection.execute(statement, since)
+    connection.execute(FEED, {"since": since})
 
 
 def _real_calls(before: Ints, after: Ints) -> list[int]:
     """Ids of the real calls that records are in, or were in."""
     ids: list[int] = np.union1d(before[before != 0], after).tolist()
+    return ids
+
+
+def _matched(decided: Decided) -> list[int]:
+    """Ids of the records of pairs."""
+    ids: list[int] = np.union1d(decided.matches["left_call_id"], decided.matches["right_call_id"]).tolist()
     return ids
 
 

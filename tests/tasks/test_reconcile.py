@@ -384,8 +384,12 @@ def test_undecided(base: Base) -> None:
     assert ("one", "two") not in [(row["external_id"], row["other_external_id"]) for row in undecided(base.url, 10)]
 
 
-def test_a_record_left_out_is_seen(base: Base) -> None:
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_record_left_out_is_seen(base: Base, is_first: bool) -> None:
     """A live record without a real call fails the run that ought to have decided it, by name."""
+    if not is_first:
+        base.put("a", 100, 5)
+        base.reconcile()
     base.put("a", 0, 5, external_id="lost")
     run = Reconciliation(base.url, Ask())
     with pytest.raises(DecisionsIncomplete, match="lost"), run.begun():
