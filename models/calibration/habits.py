@@ -31,7 +31,7 @@ FEWEST = 8
 """Overlaps that make a habit."""
 SPARE = 3.0
 """How many times as often as usual calls may overlap by chance."""
-MOST = 0.998
+MOST = 0.9995
 SURE = 0.9999
 """Probability within a family."""
 IMPOSSIBLE = -1e3
@@ -91,6 +91,8 @@ class Runs(NamedTuple):
     may: Bools
     short: Bools
     """No junction in it needs another account."""
+    start: Floats
+    """The mean of the rows that begin together with the first."""
     end: Floats
     outcome: Ints
     """The best one."""
@@ -105,26 +107,29 @@ assert BY_KIND.size == KINDS
 
 def runs(rows: Rows) -> Runs:
     size, known = len(rows), rows.known_end
-    first = (np.ones(size, bool), np.ones(size, bool), rows.end, rows.outcome, rows.talk, rows.duration)
-    found, short = [first], is_short(rows)
+    first = (np.ones(size, bool), np.ones(size, bool), rows.start, rows.end, rows.outcome, rows.talk, rows.duration)
+    found, short, at_once = [first], is_short(rows), np.ones(size)
     while len(found) < MOST_ROWS and size:
         at = np.arange(size) + len(found)
         inside, at = at < size, np.minimum(at, size - 1)
-        may, was_short, end, outcome, talk, duration = found[-1]
+        may, was_short, start, end, outcome, talk, duration = found[-1]
         may = may & inside & (rows.junction[at] >= 0)
         if not may.any():
             break
         after = rows.start[at] >= end - INSIDE
+        together = rows.start[at] - rows.start <= TOGETHER
+        at_once = at_once + together
         found.append((
             may,
             was_short & short[at],
+            start + np.where(together, (rows.start[at] - start) / at_once, 0.0),
             np.fmax(end, rows.end[at]),
             np.minimum(outcome, rows.outcome[at]),
             _longer(talk, rows.talk[at], after),
             _longer(duration, rows.duration[at], after),
         ))  # fmt: skip
-    may, was_short, end, outcome, talk, duration = (np.array(column) for column in zip(*found, strict=True))
-    return Runs(may, was_short, end, outcome, talk, duration, np.where(known, end - rows.start, np.nan))
+    may, was_short, start, end, outcome, talk, duration = (np.array(column) for column in zip(*found, strict=True))
+    return Runs(may, was_short, start, end, outcome, talk, duration, np.where(known, end - rows.start, np.nan))
 
 
 def _longer(so_far: Floats, more: Floats, after: Bools) -> Floats:

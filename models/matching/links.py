@@ -28,7 +28,9 @@ class Links(NamedTuple):
     p: Ints
     q: Ints
     gap: Floats
-    """Seconds from A's start to B's, by one clock."""
+    """Seconds from A's start to B's, by one clock: the means of the rows that begin together."""
+    first_gap: Floats
+    """The same of the first rows: of several that begin together either may be what the other account saw."""
     ends: Floats
     outcome_a: Ints
     outcome_b: Ints
@@ -95,7 +97,8 @@ def links(sides: Sides) -> Links:
         j=j,
         p=p + 1,
         q=q + 1,
-        gap=b.start[j] - a.start[i],
+        gap=sides.runs_b.start[q, j] - sides.runs_a.start[p, i],
+        first_gap=b.start[j] - a.start[i],
         ends=sides.runs_b.end[q, j] - sides.runs_a.end[p, i],
         outcome_a=sides.runs_a.outcome[p, i],
         outcome_b=sides.runs_b.outcome[q, j],
@@ -153,7 +156,7 @@ def weigh(sides: Sides, found: Links, known: Calibration) -> Evidence:
     zone = zones(found.gap, known.spread)
     return Evidence(
         prior=np.log(held_a)[found.i] - np.log1p(-held_a)[found.i] - np.log1p(-held_b)[found.j],
-        start=known.starts(found.gap)
+        start=np.logaddexp(known.starts(found.gap), known.starts(found.first_gap)) - np.log(2)
         - _by_chance(sides, found, known)
         + np.where(np.isin(zone, known.barred), IMPOSSIBLE, 0.0),
         length=_length(found, (left, right), known),
