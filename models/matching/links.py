@@ -156,7 +156,8 @@ def weigh(sides: Sides, found: Links, known: Calibration) -> Evidence:
     zone = zones(found.gap, known.spread)
     return Evidence(
         prior=np.log(held_a)[found.i] - np.log1p(-held_a)[found.i] - np.log1p(-held_b)[found.j],
-        start=np.logaddexp(known.starts(found.gap), known.starts(found.first_gap)) - np.log(2)
+        start=np.logaddexp(known.starts(found.gap), known.starts(found.first_gap))
+        - np.log(2)
         - _by_chance(sides, found, known)
         + np.where(np.isin(zone, known.barred), IMPOSSIBLE, 0.0),
         length=_length(found, (left, right), known),
