@@ -113,7 +113,7 @@ SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS
 WITH fresh AS MATERIALIZED (SELECT * FROM unified_call_definition WHERE unified_call_id = ANY (ids)),
 gone AS (
     DELETE FROM unified_call u WHERE u.unified_call_id = ANY (ids)
-      AND NOT EXISTS (SELECT FROM fresh f WHERE f.unified_call_id = u.unified_call_id) RETURNING 1),
+      AND u.unified_call_id NOT IN (SELECT f.unified_call_id FROM fresh f) RETURNING 1),
 written AS (
     INSERT INTO unified_call AS u SELECT * FROM fresh
     ON CONFLICT (unified_call_id) DO UPDATE SET ({VALUES}) = ROW ({EXCLUDED})
