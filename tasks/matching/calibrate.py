@@ -1,6 +1,7 @@
 """Calibrations: learnt from a sample of the records, kept as versions, replaced only when they moved by a step."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from itertools import combinations
 from typing import Any, NamedTuple
 
@@ -28,6 +29,7 @@ RECENT_SIZE = 5_000
 """The newest records, by which every other run checks whether what is known still stands."""
 GROWN = 1.25
 """Times as many records as a calibration was learnt from, by which it is learnt again."""
+THREADS = 2
 
 NEWEST = """
     SELECT DISTINCT ON (left_provider, left_account, right_provider, right_account)
@@ -91,8 +93,10 @@ def calibrate(connection: psycopg.Connection[Any], accounts: Accounts, *, full: 
     lines = lines_of(connection)
     named = named_by_provider({":".join(account) for account in accounts})
     adopted = {}
-    for pair in pairs:
-        change = _change(known.get(pair), learn(Material.of(records, pair, lines, share)))
+    with ThreadPoolExecutor(THREADS) as pool:  # numpy lets others work
+        learnt = list(pool.map(lambda pair: learn(Material.of(records, pair, lines, share)), pairs))
+    for pair, fresh in zip(pairs, learnt, strict=True):
+        change = _change(known.get(pair), fresh)
         if change is not None:
             left, right = accounts[pair[0]], accounts[pair[1]]
             _adopt(connection, [*left, *right], known.get(pair), change, count)
