@@ -14,6 +14,7 @@ from sandbox.simulation.engine import Engine
 from sandbox.simulation.life import Life
 from sandbox.simulation.promises import Promises
 from sandbox.simulation.story import RUNS, Kind, Step, Story
+from sandbox.simulation.watch import Watch
 from tasks.settings import Settings
 
 BEGIN = datetime(2026, 11, 1, tzinfo=UTC)
@@ -66,6 +67,7 @@ class Player:
     sandbox: Sandbox
     life: Life
     engine: Engine
+    watch: Watch
     now: datetime = BEGIN
     runs: int = 0
     _stirred: int | None = None
@@ -94,7 +96,8 @@ class Player:
         ending = (Kind.FULL, Kind.CONTACTS, Kind.FULL, Kind.CONTACTS)
         began, broken = self.now, [said for kind in ending for said in self._run(Step(kind, 0))]
         behind = [stream for stream in StreamName if not self._promises(stream).is_complete(began - _NEWEST)]
-        return broken + [f"{stream} are not complete although all is well again" for stream in behind]
+        broken += [f"{stream} are not complete although all is well again" for stream in behind]
+        return broken + [f"an incident is open although all is well again: {one}" for one in self.watch.open()]
 
     def _set(self, moment: datetime) -> None:
         self.now = moment
@@ -105,7 +108,8 @@ class Player:
         with self._stir():
             self.engine.run(**self._request(step))
         self._set(max(self.clock.now(), self.now) + _AFTER_A_RUN)
-        return [said for stream in StreamName for said in self._broken(stream)]
+        broken = [said for stream in StreamName for said in self._broken(stream)]
+        return broken + list(self.watch.broken(self.now))
 
     def _request(self, step: Step) -> dict[str, Any]:
         luck, calls = step.luck, {"stream": StreamName.CALLS}
@@ -179,7 +183,7 @@ def _player(clock: VirtualClock, sandbox: Sandbox, story: Story) -> Player:
     settings = Settings(sandbox.environ | fast | {"CALLWEAVE_WORKERS": "1", "CALLWEAVE_HISTORY": "P70D"})
     sandbox.deviations.numbers.empty_pages, sandbox.deviations.numbers.offset_cap = 1, 20
     life = Life(sandbox, story.provider)
-    return Player(clock, sandbox, life, Engine(settings, story.provider, clock.database_url))
+    return Player(clock, sandbox, life, Engine(settings, story.provider, clock.database_url), Watch(clock.database_url))
 
 
 def _played(act: Callable[[], list[str]]) -> list[str]:
