@@ -34,6 +34,8 @@ UNSEEN = {"list-omits", "denied-by-id"}
 """Deviations by which a provider is wrong consistently, which no reader can see."""
 UNSEEN_AT_FIRST = {"suddenly-empty"}
 """The same, for a reader that never held anything."""
+UNSEEN_WHEN_KILLED = {"suddenly-empty"}
+"""The same, for a run that is killed before it asks whether the newest call is still listed (docs/promises.md)."""
 TRIED_WEEKLY = {"range-by-other-time"}
 """Only probes see these, so one that begins between two of them is not seen before the next: from the start alone."""
 
@@ -105,6 +107,8 @@ class Player:
 
     def _run(self, step: Step) -> list[str]:
         self.runs += 1
+        if step.kind is Kind.KILL:
+            self.sandbox.deviations.difference_update(UNSEEN_WHEN_KILLED)
         with self._stir():
             self.engine.run(**self._request(step))
         self._set(max(self.clock.now(), self.now) + _AFTER_A_RUN)
