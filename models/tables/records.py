@@ -45,7 +45,27 @@ class RecordColumns:
     payload: Mapped[dict[str, Any]]
 
 
-class Call(RecordColumns, Base):
+class CallColumns:
+    """What a record of a call says, now and before."""
+
+    started_at: Mapped[Moment]
+    direction: Mapped[str]
+    outcome: Mapped[str]
+    provider_status: Mapped[str | None]
+    answered_at: Mapped[MaybeMoment]
+    ended_at: Mapped[MaybeMoment]
+    duration_seconds: Mapped[int | None] = mapped_column(Integer)
+    remote_e164: Mapped[str | None]
+    own_e164: Mapped[str | None]
+    remote_raw: Mapped[str | None]
+    own_raw: Mapped[str | None]
+    contact_external_id: Mapped[str | None]
+    parent_external_id: Mapped[str | None]
+    agent: Mapped[str | None]
+    is_final: Mapped[bool]
+
+
+class Call(RecordColumns, CallColumns, Base):
     __tablename__ = "call"
     __table_args__ = (
         UniqueConstraint("provider", "account", "external_id"),
@@ -65,24 +85,9 @@ class Call(RecordColumns, Base):
         ),
         CheckConstraint("duration_seconds >= 0", "duration_not_negative"),
     )
-    started_at: Mapped[Moment]
-    direction: Mapped[str]
-    outcome: Mapped[str]
-    provider_status: Mapped[str | None]
-    answered_at: Mapped[MaybeMoment]
-    ended_at: Mapped[MaybeMoment]
-    duration_seconds: Mapped[int | None] = mapped_column(Integer)
-    remote_e164: Mapped[str | None]
-    own_e164: Mapped[str | None]
-    remote_raw: Mapped[str | None]
-    own_raw: Mapped[str | None]
-    contact_external_id: Mapped[str | None]
-    parent_external_id: Mapped[str | None]
-    agent: Mapped[str | None]
-    is_final: Mapped[bool]
 
 
-class FormerCall(Base):
+class FormerCall(CallColumns, Base):
     """What a record of a call said before, where history is kept: written by a trigger of `call`."""
 
     __tablename__ = "call_history"
@@ -94,21 +99,6 @@ class FormerCall(Base):
     provider: Mapped[str]
     account: Mapped[str]
     external_id: Mapped[str]
-    direction: Mapped[str]
-    outcome: Mapped[str]
-    provider_status: Mapped[str | None]
-    started_at: Mapped[Moment]
-    answered_at: Mapped[MaybeMoment]
-    ended_at: Mapped[MaybeMoment]
-    duration_seconds: Mapped[int | None] = mapped_column(Integer)
-    remote_e164: Mapped[str | None]
-    own_e164: Mapped[str | None]
-    remote_raw: Mapped[str | None]
-    own_raw: Mapped[str | None]
-    contact_external_id: Mapped[str | None]
-    parent_external_id: Mapped[str | None]
-    agent: Mapped[str | None]
-    is_final: Mapped[bool]
     deleted_at: Mapped[MaybeMoment]
     valid_from: Mapped[Moment]
     valid_to: Mapped[Moment]
