@@ -13,6 +13,7 @@ from sandbox.deviations.place import Ask, Numbers, Place, Wrap
 from sandbox.deviations.ranges import RANGE_WRAPS
 from sandbox.providers.table import Table
 from sandbox.providers.web import Answer, BadValueError, Question, RefusedError
+from sandbox.switches import Switches
 
 _COUNTED, _BOUNDED = ("sakari", "skipcall"), ("sakari", "bird")
 _ALL = ("sakari", "bird", "skipcall")
@@ -95,23 +96,12 @@ DEVIATIONS = {
 }
 
 
-class Deviations(set[str]):
-    """The deviations that are on; may be changed at any time."""
+class Deviations(Switches):
+    """The deviations that are on."""
 
     def __init__(self, names: Iterable[str] = ()) -> None:
-        super().__init__()
         self.numbers = Numbers()
-        self.update(names)
-
-    def add(self, name: str) -> None:
-        if name not in DEVIATIONS:
-            raise ValueError(f"no deviation is called {name!r}; there are {', '.join(DEVIATIONS)}")
-        super().add(name)
-
-    def update(self, *groups: Iterable[str]) -> None:
-        for group in groups:
-            for name in group:
-                self.add(name)
+        super().__init__("deviation", DEVIATIONS, names)
 
     def list_page(self, place: Place, question: Question, ask: Ask) -> Answer:
         """A page as it is served, around `ask`, which makes it as we assume."""

@@ -11,6 +11,7 @@ from email.utils import formatdate
 
 from sandbox.faults.spoil import SPOILERS
 from sandbox.providers.web import Answer, answer
+from sandbox.switches import Switches
 
 FAULTS = {
     "throttle": "every 7th request to a provider is answered 429 with Retry-After, by turns in seconds and as a date",
@@ -45,25 +46,14 @@ DELAY = 0.3
 TOKEN_REQUESTS = 5
 
 
-class Faults(set[str]):
-    """The faults that are on; may be changed at any time."""
+class Faults(Switches):
+    """The faults that are on."""
 
     def __init__(self, names: Iterable[str] = ()) -> None:
-        super().__init__()
         self._counts: Counter[tuple[str, str]] = Counter()
         self.seconds_late = DELAY
         """Of a slow answer."""
-        self.update(names)
-
-    def add(self, name: str) -> None:
-        if name not in FAULTS:
-            raise ValueError(f"no fault is called {name!r}; there are {', '.join(FAULTS)}")
-        super().add(name)
-
-    def update(self, *groups: Iterable[str]) -> None:
-        for group in groups:
-            for name in group:
-                self.add(name)
+        super().__init__("fault", FAULTS, names)
 
     def order(self, usual: str) -> str:
         """How a list runs whose order a fault may change."""
