@@ -25,9 +25,9 @@ from prefect.states import Completed, Running
 
 from tasks.alerts.automations import FOLDER, apply
 from tasks.embedded import EmbeddedPostgres, Stack, client_environ
-from tests.e2e.test_cli import eventually
 from tests.support.alerts import Alerts
 from tests.support.builders import Json
+from tests.support.patience import eventually
 
 WITHIN = 12
 """Seconds in place of the minutes of the files; Prefect takes no less than 10."""

@@ -17,10 +17,10 @@ from playwright.sync_api import (
 
 from tasks.embedded import EmbeddedPostgres, Stack
 from tasks.providers import PROVIDERS
-from tests.e2e.test_cli import days_ago, eventually
+from tests.e2e.test_cli import days_ago
 from tests.support.builders import Json
 from tests.support.installation import Installation
-from tests.support.patience import PATIENCE
+from tests.support.patience import PATIENCE, eventually
 
 expect.set_options(timeout=PATIENCE * 1000)
 CHROMIUM = Path("/usr/bin/chromium")

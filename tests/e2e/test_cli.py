@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -188,14 +188,6 @@ def phone_numbers(sandbox: Sandbox) -> set[str]:
 
 def _texts(bodies: list[bytes]) -> set[str]:
     return {found.decode() for body in bodies for found in re.findall(rb'"(\+?[\d(][\d ().-]+)"', body)}
-
-
-def eventually(found: Callable[[], Any], seconds: float = PATIENCE) -> Any:
-    """What `found` gives once it gives something; Prefect's server takes in some things a moment later."""
-    deadline = time.monotonic() + seconds
-    while not (value := found()) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    return value
 
 
 @pytest.fixture(scope="module")

@@ -26,9 +26,9 @@ from tasks.embedded import EmbeddedPostgres, Stack, postgres
 from tasks.embedded.daemon import Daemon
 from tasks.migrate import upgrade
 from tasks.providers import PROVIDERS
-from tests.e2e.test_cli import Branch, Done, days_ago, eventually
+from tests.e2e.test_cli import Branch, Done, days_ago
 from tests.support.builders import decoded, iso
-from tests.support.patience import PATIENCE
+from tests.support.patience import PATIENCE, eventually
 
 T = TypeVar("T")
 

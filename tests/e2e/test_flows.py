@@ -18,10 +18,11 @@ import yaml  # type: ignore[import-untyped]  # Prefect brings it, without types
 from tasks.embedded import EmbeddedPostgres, Stack
 from tasks.embedded.daemon import Daemon
 from tasks.providers import PROVIDERS
-from tests.e2e.test_cli import SECRETS, Branch, Done, Shell, days_ago, eventually
+from tests.e2e.test_cli import SECRETS, Branch, Done, Shell, days_ago
 from tests.support.alerts import Alerts
 from tests.support.builders import Json
 from tests.support.installation import children
+from tests.support.patience import eventually
 from tests.support.prefect_api import api_client
 from tests.support.prefect_runs import Prefect
 from tests.support.relay import Asked, Relay, Reply, reply

@@ -9,10 +9,11 @@ import pytest
 
 from tasks.embedded import EmbeddedPostgres, Stack, stack
 from tasks.embedded.daemon import Daemon
-from tests.e2e.test_cli import days_ago, eventually
+from tests.e2e.test_cli import days_ago
 from tests.support.alerts import Alerts
 from tests.support.builders import Json
 from tests.support.installation import OVER, Installation, children, kill
+from tests.support.patience import eventually
 
 TIME_PASSES = "UPDATE sync_window SET claimed_until = now() RETURNING id"
 SLOW = {"CALLWEAVE_WORKERS": "2", "SAKARI_REQUESTS_PER_SECOND": "6"}

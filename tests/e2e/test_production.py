@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from tasks.embedded import EmbeddedPostgres, Stack
-from tests.e2e.test_cli import eventually
 from tests.support.alerts import Alerts
 from tests.support.builders import Json
 from tests.support.fixtures import new_database
 from tests.support.installation import HOUSE, Installation
+from tests.support.patience import eventually
 from tests.tasks.test_database import BOUNCER, bouncer, name_of
 
 PAGE = (HOUSE / "docs" / "production.md").read_text("utf-8")

@@ -8,7 +8,8 @@ from itertools import pairwise
 import pytest
 
 from tasks.embedded import EmbeddedPostgres, Stack
-from tests.e2e.test_cli import Branch, Done, eventually
+from tests.e2e.test_cli import Branch, Done
+from tests.support.patience import eventually
 from tests.support.prefect_runs import Prefect
 
 SYNC = ("sync", "sakari", "--stream", "calls", "--full")

@@ -23,8 +23,9 @@ from tasks.alerts.automations import FOLDER, apply, names
 from tasks.alerts.schedules import deployments
 from tasks.diagnostics.prefect_checks import of_prefect
 from tasks.embedded import EmbeddedPostgres, Stack, client_environ
-from tests.e2e.test_cli import Branch, eventually
+from tests.e2e.test_cli import Branch
 from tests.support.alerts import Alerts
+from tests.support.patience import eventually
 
 POOL = "nobody-else-s"
 TEMPLATE = Path(__file__).parents[2] / "work-pool.json"

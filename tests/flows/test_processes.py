@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from flows.cli.processes import beside
-from tests.support.patience import PATIENCE
-from tests.tasks.test_embedded import alive, until
+from tests.support.patience import PATIENCE, eventually
+from tests.tasks.test_embedded import alive
 
 HOUSE = Path(__file__).parents[2]
 WAITS = "import os, time; print(os.getpid(), flush=True); time.sleep(60)"
@@ -38,7 +38,7 @@ def test_nothing_outlives_a_killed_starter() -> None:
     starter.kill()
     starter.communicate()
 
-    until(lambda: not alive(worker))
+    assert eventually(lambda: not alive(worker))
 
 
 def test_it_is_ended_in_good_order() -> None:

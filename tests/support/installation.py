@@ -11,9 +11,9 @@ from typing import Any
 
 from tasks.alerts.schedules import POOL
 from tasks.embedded import EmbeddedPostgres, Stack, client_environ
-from tests.e2e.test_cli import Branch, eventually
+from tests.e2e.test_cli import Branch
 from tests.support.builders import Json
-from tests.support.patience import PATIENCE
+from tests.support.patience import PATIENCE, eventually
 from tests.support.prefect_api import api_client
 
 HOUSE = Path(__file__).parents[2]

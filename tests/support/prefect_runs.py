@@ -3,8 +3,8 @@
 from typing import Any
 
 from tasks.embedded import Stack
-from tests.e2e.test_cli import eventually
 from tests.support.builders import Json
+from tests.support.patience import eventually
 from tests.support.prefect_api import api_client
 
 

@@ -23,7 +23,7 @@ from tasks.embedded.daemon import Daemon
 from tasks.embedded.environ import server_environ
 from tasks.embedded.key import server_key
 from tasks.embedded.prefect_server import PrefectServer
-from tests.support.patience import PATIENCE
+from tests.support.patience import PATIENCE, eventually
 
 HOUSE = Path(__file__).parents[2]
 OPEN_SERVER = """
@@ -105,13 +105,6 @@ def alive(pid: int) -> bool:
     return bool(done.stdout.strip()) and not done.stdout.startswith("Z")
 
 
-def until(condition: Callable[[], object], seconds: float = PATIENCE) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
 def one(url: str, query: str) -> object:
     with psycopg.connect(url) as connection:
         row = connection.execute(query).fetchone()
@@ -145,7 +138,7 @@ def test_commands_share_one_stack_until_the_last_has_left(migrated: Path) -> Non
 def test_a_server_outlives_its_killed_starter_and_a_killed_postgres(migrated: Path) -> None:
     """A server still starting when its starter is killed is taken over, and finds a Postgres that came back."""
     starter = Command(migrated)
-    until(lambda: daemons(migrated)[1].facts().get("port"))
+    assert eventually(lambda: daemons(migrated)[1].facts().get("port"))
     starter.kill()
     with stack(migrated, database_url="postgresql://elsewhere/calls") as running:
         assert running.database_url == "postgresql://elsewhere/calls"
@@ -171,8 +164,8 @@ def test_servers_end_themselves(migrated: Path) -> None:
     assert ready(running["prefect_api_url"])
 
     second.kill()
-    until(lambda: not any(map(alive, servers)))
-    until(lambda: not Daemon(migrated.resolve(), "caretaker").running())
+    assert eventually(lambda: not any(map(alive, servers)))
+    assert eventually(lambda: not Daemon(migrated.resolve(), "caretaker").running())
 
 
 def test_a_user_who_comes_while_they_end(home: Path) -> None:
@@ -197,7 +190,9 @@ def open_server(migrated: Path) -> Iterator[str]:
         environ = server_environ(migrated, url.replace("postgresql:", "postgresql+asyncpg:"), "")
         del environ["PREFECT_SERVER_API_AUTH_STRING"]
         server.daemon.launch([sys.executable, "-c", OPEN_SERVER], {}, cwd=migrated, env=environ)
-        until(lambda: (port := server.daemon.facts().get("port")) and answers(f"http://127.0.0.1:{port}/api"))
+        assert eventually(
+            lambda: (port := server.daemon.facts().get("port")) and answers(f"http://127.0.0.1:{port}/api")
+        )
         yield f"http://127.0.0.1:{server.daemon.facts()['port']}/api"
 
 
@@ -294,7 +289,7 @@ def test_a_killed_postgres_is_recovered_with_its_data(home: Path) -> None:
 def test_a_starter_killed_while_it_makes_the_cluster_is_followed_by_another(home: Path) -> None:
     """A cluster half made by a killed command is thrown away by the next."""
     starter = Command(home, "postgres")
-    until(lambda: list(home.glob("postgres.new-*")))
+    assert eventually(lambda: list(home.glob("postgres.new-*")))
     starter.kill()
     with postgres(home) as database:
         assert one(database.url("prefect"), "SELECT current_database()") == "prefect"

@@ -3,7 +3,6 @@
 import re
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,7 +15,7 @@ from tasks.embedded import EmbeddedPostgres, postgres
 from tasks.embedded.cluster import bundled_software
 from tasks.migrate import upgrade
 from tests.support.builders import CALLS, Office
-from tests.support.patience import PATIENCE
+from tests.support.patience import PATIENCE, eventually
 from tests.support.reconciled import reconcile
 
 PAGE = (Path(__file__).parents[2] / "docs" / "querying.md").read_text("utf-8").partition("## Into other systems")[2]
@@ -77,12 +76,8 @@ def rows(url: str, query: str) -> list[tuple[Any, ...]]:
 
 
 def alike(both: Both, query: str, seconds: float = PATIENCE) -> bool:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if rows(both.here, query) == rows(both.there, query):
-            return True
-        time.sleep(0.2)
-    return rows(both.here, query) == rows(both.there, query)
+    """Whether both come to hold the same."""
+    return bool(eventually(lambda: rows(both.here, query) == rows(both.there, query), seconds))
 
 
 def test_a_subscriber_holds_the_real_calls(both: Both, sandbox: Sandbox) -> None:
