@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,8 @@ PIECE = 20_000
 TOUCHED_PIECE = 5_000
 OPTIONS = {"synchronous_commit": "off", "work_mem": "64MB", "max_parallel_workers_per_gather": "0"}
 """What a crash takes back, the next run does again."""
+LONGEST_LOAD = timedelta(minutes=10)
+"""A load that another role has under way is not seen when a run begins: what it commits then is from before."""
 MANY = 10_000
 """Changes after which the statistics of the tables are made again (ANALYZE)."""
 
@@ -164,8 +166,8 @@ class Reconciliation:
             return
         with connect(self.database_url, OPTIONS) as connection:
             # What had changed before the last run was looked at when that one ended.
-            since = (None if self.is_whole else scalar(connection, LAST)) or ALWAYS[0]
-            every_record_is_decided(connection, self.run_id, since)
+            last = None if self.is_whole else scalar(connection, LAST)
+            every_record_is_decided(connection, self.run_id, last - LONGEST_LOAD if last else ALWAYS[0])
             if self.ask.full:
                 real_calls_are_as_defined(connection)
 

@@ -384,13 +384,17 @@ def test_undecided(base: Base) -> None:
     assert ("one", "two") not in [(row["external_id"], row["other_external_id"]) for row in undecided(base.url, 10)]
 
 
-@pytest.mark.parametrize("is_first", [True, False])
-def test_a_record_left_out_is_seen(base: Base, is_first: bool) -> None:
+@pytest.mark.parametrize("when", ["first", "later", "of a load that began before the last run"])
+def test_a_record_left_out_is_seen(base: Base, when: str) -> None:
     """A live record without a real call fails the run that ought to have decided it, by name."""
-    if not is_first:
+    if when != "first":
         base.put("a", 100, 5)
         base.reconcile()
     base.put("a", 0, 5, external_id="lost")
+    if when.startswith("of a load"):
+        base.connection.execute(
+            "UPDATE call SET changed_at = changed_at - interval '5 minutes' WHERE external_id = 'lost'"
+        )
     run = Reconciliation(base.url, Ask())
     with pytest.raises(DecisionsIncomplete, match="lost"), run.begun():
         run.verify()
