@@ -3,7 +3,7 @@
 A reading of a list is compared with what the provider says of the list (how many records it holds, whether more
 follow) and with the reading before.
 
-- As many distinct records as the provider counts: proven.
+- As many distinct records as the provider counts, and counted from beginning to end: proven.
 - Fewer than it counts, or more follow by its own word: never proven, however often it is read.
 - More than it counts, or no count at all: proven when two readings in a row held the same records.
 """
@@ -24,6 +24,10 @@ class Evidence(Protocol):
     @property
     def total(self) -> int | None:
         """Records that the list holds, by the provider's word on its last page; None where it says nothing."""
+
+    @property
+    def recounted(self) -> bool:
+        """Whether the total changed during the reading: a record may have slid to a page that was read before."""
 
     @property
     def says_more(self) -> bool:
@@ -50,7 +54,7 @@ def prove(now: Evidence, before: Evidence | None) -> Proof:
     came = len(now.ids)
     if denial := denied(came, now.total, says_more=now.says_more):
         return denial if before is None or now.ids == before.ids else Proof(Verdict.UNPROVEN, MOVED)
-    if came == now.total:
+    if came == now.total and not now.recounted:
         return PROVEN
     if before is None:
         return READ_ONCE

@@ -28,6 +28,8 @@ class PartRead:
     total_before: int | None = None
     total: int | None = None
     says_more: bool = False
+    moved: bool = False
+    """Whether the total was another one while the part was read, or its pages or readings differed."""
     head_ids: Sequence[str] = ()
     tail_ids: Sequence[str] = ()
 
@@ -63,24 +65,34 @@ def judge_scan(parts: Sequence[PartRead], came: int, *, exhaustive: bool, doubte
         return ScanOutcome(Step.JUDGED, Proof(Verdict.UNPROVEN, moved))
     if torn:
         return ScanOutcome(Step.MEND, torn=torn)
-    return _counted(parts, came, doubted=doubted) if exhaustive else ScanOutcome(Step.JUDGED)
+    return _counted(parts, came, doubted=doubted) if exhaustive or _has_ended(parts) else ScanOutcome(Step.JUDGED)
 
 
 def _counted(parts: Sequence[PartRead], came: int, *, doubted: bool) -> ScanOutcome:
     """By the total, where the provider says one."""
-    newest = max(parts, key=lambda part: part.ended_at)
+    newest = _newest(parts)
     # A part read ahead, beyond where the list broke off, is empty and says that nothing follows.
     says_more = any(part.says_more for part in parts)
-    if came == newest.total and not says_more:
+    if came == newest.total and not says_more and not has_moved(parts):
         return ScanOutcome(Step.JUDGED, Proof(Verdict.PROVEN))
     if not doubted and any(part.total is not None for part in parts):
         return ScanOutcome(Step.DOUBT)
     return ScanOutcome(Step.JUDGED, denied(came, newest.total, says_more=says_more))
 
 
+def _newest(parts: Sequence[PartRead]) -> PartRead:
+    return max(parts, key=lambda part: part.ended_at)
+
+
+def _has_ended(parts: Sequence[PartRead]) -> bool:
+    """Whether a scan that might stop early came to the list's end: its last part then knows the total."""
+    return parts[-1].total is not None
+
+
 def has_moved(parts: Sequence[PartRead]) -> bool:
-    """Whether the provider said different totals during the scan."""
-    return len({total for part in parts for total in (part.total_before, part.total)}) > 1
+    """Whether the list moved during the scan: a part did, or the provider said different totals."""
+    totals = {total for part in parts for total in (part.total_before, part.total)}
+    return len(totals) > 1 or any(part.moved for part in parts)
 
 
 def _torn(parts: Sequence[PartRead]) -> Iterator[PartRead]:

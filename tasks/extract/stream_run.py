@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from functools import partial
 from threading import Event
 from uuid import uuid4
@@ -43,6 +44,8 @@ log = logging.getLogger(__name__)
 
 FAILURES_TO_STOP = 3
 """Windows that fail for a reason that passes by itself, before the rest is left to a later run."""
+DENIED_AGAIN = timedelta(hours=1)
+"""What a list contradicts itself in for longer is tried no more often than this."""
 STOPS_ALL = (CredentialsRejected, AccessForbidden, DatabaseUnavailable, RateLimited, RangeIgnored)
 
 
@@ -121,6 +124,8 @@ class StreamRun:
             self.left_out.add(context, finished.missing)
         if finished.denial:
             self.receipt.note(not_proven(finished.denial))
+            again = partial(try_next_time, ledger=context.ledger, unless_within=DENIED_AGAIN)
+            in_transaction(context.engine, again)
         return finished.opened_more
 
     def confirm_deletions(self) -> None:

@@ -110,9 +110,11 @@ class Walker:
         self._refuse_endless(seen)
         result.remember(page.ids, page.unnamed, self._shared(page.ids))
         result.order.append(page.sorted_at if self.settled_before else [])
-        result.total = self.paging.total(seen)
+        before, result.total = result.total, self.paging.total(seen)
         if result.pages == 0:
             result.total_before = result.total
+        else:
+            result.recounted = result.recounted or result.total != before
         if result.pages <= self.claim.drifts:
             result.head += page.ids
         result.tail, result.last = page.ids, page.arrivals or result.last

@@ -141,6 +141,7 @@ class WindowReader:
         return part is None or result.total is None or part.doubted or not part.exhaustive
 
     def _proof(self, result: WalkResult, before: WalkResult | None) -> Proof:
+        self._progress.moved |= result.recounted if before is None else result.ids != before.ids
         if not self._can_be_settled_here(result):
             return PART_READ
         if self._scan is not None:
@@ -149,8 +150,6 @@ class WindowReader:
             proof = proof._replace(reason=None) if proof.verdict is Verdict.PROVEN else proof
         else:
             proof = prove(result, before)
-        self._progress.moved |= before is not None and result.ids != before.ids
-        self._progress.moved |= self._scan is None and before is None and result.total_before != result.total
         return proof
 
 

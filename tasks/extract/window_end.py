@@ -35,6 +35,8 @@ class WalkResult:
     total_before: int | None = None
     total: int | None = None
     """By the last page; None where the provider says none, or none that speaks of what was read."""
+    recounted: bool = False
+    """Whether a page said another total than the page before."""
     says_more: bool = False
     following: Position | None = None
     """Where the list goes on, where it is too long for one window."""

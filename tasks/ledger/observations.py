@@ -36,9 +36,10 @@ def is_due(ledger: Ledger) -> bool:
         return not connection.execute(query).scalar_one()
 
 
-def try_next_time(connection: Connection, ledger: Ledger) -> None:
-    """Has the next run try the assumptions, whenever they were tried last."""
-    overdue = update(ObservedBehaviour).where(*_place(ledger)).values(tried_at=literal_column("'-infinity'"))
+def try_next_time(connection: Connection, ledger: Ledger, *, unless_within: timedelta = timedelta(0)) -> None:
+    """Has the next run try the assumptions, unless they were tried within some time."""
+    old = ObservedBehaviour.tried_at <= func.now() - unless_within
+    overdue = update(ObservedBehaviour).where(*_place(ledger), old).values(tried_at=literal_column("'-infinity'"))
     connection.execute(overdue)
 
 

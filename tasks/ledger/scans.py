@@ -162,11 +162,12 @@ class ScanEnd:
             self._rule(connection, proof, moved=is_torn or has_moved(parts))
             if came == max(parts, key=lambda part: part.ended_at).total:
                 connection.execute(update(ScanPart).where(ScanPart.scan_id == self.scan.id).values(doubted=False))
-        is_whole = self.scan.part.exhaustive and not self.scan.ledger.source.filtered
         verdicts = {proof.verdict} if proof else {part.verdict for part in parts}
         denial = proof.reason if proof and proof.is_denied else None
-        if not is_whole or verdicts != {Verdict.PROVEN}:
+        if self.scan.ledger.source.filtered or verdicts != {Verdict.PROVEN}:
             return Ending(opened_more=False, came=came, denial=denial)
+        if not self.scan.part.exhaustive:
+            return Ending(opened_more=False, came=came)
         missing = self.find_missing(connection, min(part.began_at for part in parts))
         if missing:
             self._rule(connection, UNDECIDED, moved=False)
@@ -198,6 +199,7 @@ class ScanEnd:
                 Window.total_before,
                 Window.provider_total,
                 Window.says_more,
+                Window.moved,
                 func.coalesce(ScanPart.head_ids, []),
                 func.coalesce(ScanPart.tail_ids, []),
             )
