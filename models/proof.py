@@ -46,6 +46,7 @@ class Proof(NamedTuple):
 PROVEN = Proof(Verdict.PROVEN)
 READ_ONCE = Proof(Verdict.UNPROVEN, "read once")
 UNDECIDED = Proof(Verdict.UNPROVEN, "records that are held did not come: they are to be asked for by id")
+NOTHING_CAME = Proof(Verdict.UNPROVEN, "no record came: the list is to show first that it still holds some")
 MOVED = "the list moved: two readings in a row held different records"
 
 

@@ -22,8 +22,8 @@ _CALLS = 24
 _AFTER_A_RUN = timedelta(minutes=1)
 _STIRRED = timedelta(seconds=50)
 """After a run begins, when what moves under it is said to have happened: later than its readings began."""
-_ALL = timedelta(days=80)
-"""Before now: earlier than any backfill of a story."""
+_FIRST = BEGIN - timedelta(days=80)
+"""Earlier than anything that a story asks for."""
 _NEWEST = timedelta(minutes=5)
 """What is younger need not be complete yet."""
 _MOST_SECONDS = 30
@@ -34,8 +34,6 @@ UNSEEN = {"list-omits", "denied-by-id"}
 """Deviations by which a provider is wrong consistently, which no reader can see."""
 UNSEEN_AT_FIRST = {"suddenly-empty"}
 """The same, for a reader that never held anything."""
-UNSEEN_WHEN_KILLED = {"suddenly-empty"}
-"""The same, for a run that is killed before it asks whether the newest call is still listed (docs/promises.md)."""
 TRIED_WEEKLY = {"range-by-other-time"}
 """Only probes see these, so one that begins between two of them is not seen before the next: from the start alone."""
 
@@ -107,8 +105,6 @@ class Player:
 
     def _run(self, step: Step) -> list[str]:
         self.runs += 1
-        if step.kind is Kind.KILL:
-            self.sandbox.deviations.difference_update(UNSEEN_WHEN_KILLED)
         with self._stir():
             self.engine.run(**self._request(step))
         self._set(max(self.clock.now(), self.now) + _AFTER_A_RUN)
@@ -121,7 +117,7 @@ class Player:
             case Kind.CONTACTS:
                 return {"stream": StreamName.CONTACTS}
             case Kind.FULL:
-                return calls | {"full": True, "since": self.now - _ALL}
+                return calls | {"full": True, "since": _FIRST}
             case Kind.BACKFILL:
                 since = self.now - timedelta(days=3 + luck % 40)
                 return calls | {"since": since, "until": since + timedelta(days=1 + luck % 3), "backfill": True}

@@ -7,7 +7,7 @@ from models.request import Brake
 from tasks.extract.context import StreamContext
 from tasks.extract.deletions import DeletesHeldBack, Missing, confirm_deletions
 from tasks.extract.run_plan import RunPlan
-from tasks.extract.silent_lists import disbelieve_silence, read_nothing
+from tasks.extract.silent_lists import read_nothing, settle_silence
 
 
 @dataclass(slots=True)
@@ -24,18 +24,14 @@ class LeftOut:
 
     @property
     def is_nothing(self) -> bool:
-        return not (self._missing or self._silent)
+        return not (self._missing or self._empty)
 
     @property
-    def _silent(self) -> list[StreamContext]:
-        contexts = self.plan.contexts if self.plan.reads_calls else []
-        return [context for context in contexts if context not in self._missing and read_nothing(context)]
+    def _empty(self) -> list[StreamContext]:
+        return [context for context in self.plan.contexts if read_nothing(context)]
 
     def settle(self) -> Iterator[str]:
         """Marks as deleted what the provider denies. Yields why lists are not believed, or deletes are held back."""
-        for context in self._silent:
-            if reason := disbelieve_silence(context):
-                yield not_proven(reason)
         for context, found in self._missing.items():
             outcome = confirm_deletions(context, found, self.brake, allow=self.plan.request.allow_deletes)
             if isinstance(outcome, DeletesHeldBack):
@@ -43,6 +39,9 @@ class LeftOut:
                 yield str(outcome)
             elif outcome:
                 yield not_proven(outcome)
+        for context in self._empty:
+            if reason := settle_silence(context):
+                yield not_proven(reason)
 
 
 def not_proven(reason: str) -> str:

@@ -1,21 +1,26 @@
-"""A run whose windows held nothing at all: believed only while its list still shows the newest call that we hold."""
+"""Windows that held no record: believed once a record came after them, or where the list hides none that exists."""
 
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from sqlalchemy import Connection, and_, func, select
+from sqlalchemy import ColumnElement, Connection, and_, func, select
 
-from models.coverage import Span
-from models.tables.ledger import Window
-from models.tables.records import Call
+from models.coverage import LAG, Span
+from models.errors import RecordNotFound
+from models.tables.records import Call, Contact
+from models.vocabulary import StreamName
 from tasks.client.transport import Tally
 from tasks.database import database_errors, in_transaction
 from tasks.extract.context import StreamContext
-from tasks.extract.deletions import ask_by_id
+from tasks.extract.deletions import FEW, ask_by_id
+from tasks.extract.lookup import look_up
 from tasks.extract.prober import Prober
 from tasks.ledger.observations import try_next_time
 
 INSTANT = timedelta(milliseconds=1)
+MOST_CALLS = 20
+"""The newest, whose contacts a list of contacts is to show."""
 
 
 class Newest(NamedTuple):
@@ -26,22 +31,20 @@ class Newest(NamedTuple):
 
 
 def read_nothing(context: StreamContext) -> bool:
-    """Whether this run has read windows of the list, and no record came."""
-    ledger = context.ledger
-    read = and_(ledger.source.matches, Window.claimed_by == ledger.holder, Window.state == "done")
+    """Whether this run has read windows that held no record, and the list has shown none since."""
     with database_errors(), context.engine.connect() as connection:
-        return connection.execute(select(func.sum(Window.fetched)).where(read)).scalar_one() == 0
+        return context.ledger.holds_empty(connection)
 
 
-def disbelieve_silence(context: StreamContext) -> str | None:
-    """Takes back the proof of what this run read, and says why, where the list hides a call that exists by its id."""
-    newest = _newest(context)
-    if newest is None or _is_listed(context, newest):
+def settle_silence(context: StreamContext) -> str | None:
+    """Proves what this run read that held no record; says why not, where the list hides one that exists."""
+    is_calls = context.stream.name is StreamName.CALLS
+    hidden = _hidden_call(context) if is_calls else _hidden_contact(context)
+    if hidden is None:
+        in_transaction(context.engine, context.ledger.believe_empty)
         return None
-    exists = isinstance(ask_by_id(context, newest.external_id), str)
-    if not exists or _newest(context) != newest:  # gone, or it was said to have begun at another time
-        return None
-    reason = f"the list holds nothing, not even a call that exists by its id: {newest.external_id[:60]!r}"
+    what = "call" if is_calls else "contact"
+    reason = f"the list holds nothing, not even a {what} that exists by its id: {hidden[:60]!r}"
 
     def work(connection: Connection) -> None:
         context.ledger.doubt_empty(connection, reason)
@@ -51,10 +54,43 @@ def disbelieve_silence(context: StreamContext) -> str | None:
     return reason
 
 
+def _hidden_call(context: StreamContext) -> str | None:
+    """The newest call that we hold, where the list does not show it and the provider knows it by its id."""
+    newest = _newest(context)
+    if newest is None or _is_listed(context, newest):
+        return None
+    exists = isinstance(ask_by_id(context, newest.external_id), str)
+    # One that was said by then to have begun at another time is no longer the newest.
+    return newest.external_id if exists and _newest(context) == newest else None
+
+
+def _hidden_contact(context: StreamContext) -> str | None:
+    """A contact that one of the newest calls names and the provider knows by its id."""
+    for external_id in _named_contacts(context):
+        with suppress(RecordNotFound):
+            look_up(context, external_id)
+    alive = and_(Contact.deleted_at.is_(None), Contact.vanished_at.is_(None))
+    query = select(Contact.external_id).where(*_ours(context, Contact), alive).limit(1)
+    with database_errors(), context.engine.connect() as connection:
+        return connection.execute(query).scalar_one_or_none()
+
+
+def _named_contacts(context: StreamContext) -> list[str]:
+    newest = select(Call.contact_external_id.label("id")).where(*_ours(context, Call), Call.contact_external_id != "")
+    among = newest.order_by(Call.started_at.desc()).limit(MOST_CALLS).subquery()
+    with database_errors(), context.engine.connect() as connection:
+        return list(connection.execute(select(among.c.id).distinct().limit(FEW)).scalars())
+
+
+def _ours(context: StreamContext, table: type[Call | Contact]) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    return table.provider == context.key["provider"], table.account == context.key["account"]
+
+
 def _newest(context: StreamContext) -> Newest | None:
     alive = and_(Call.deleted_at.is_(None), Call.vanished_at.is_(None), Call.scope == context.listing.scope)
-    ours = and_(Call.provider == context.key["provider"], Call.account == context.key["account"])
-    query = select(Call.external_id, Call.started_at).where(ours, alive).order_by(Call.started_at.desc()).limit(1)
+    old_enough = Call.started_at < func.now() - LAG
+    query = select(Call.external_id, Call.started_at).where(*_ours(context, Call), alive, old_enough)
+    query = query.order_by(Call.started_at.desc()).limit(1)
     with database_errors(), context.engine.connect() as connection:
         row = connection.execute(query).first()
     return Newest(*row) if row else None

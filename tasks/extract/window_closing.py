@@ -9,7 +9,7 @@ from typing import NamedTuple
 from models.claim import Claim
 from models.coverage import NARROWEST, equal_parts
 from models.errors import ContractBroken
-from models.proof import UNDECIDED, Proof
+from models.proof import NOTHING_CAME, UNDECIDED, Proof
 from models.scan import MOST_DRIFTS
 from models.vocabulary import Verdict
 from tasks.database import in_transaction
@@ -82,9 +82,9 @@ class WindowClosing:
         ledger, claim, progress = self.context.ledger, self.claim, self.progress
         says_all = proof.verdict is Verdict.PROVEN and not ledger.source.filtered
         ids = missing(self.context, claim.span, result.ids, claim.began_at) if says_all else []
-        written = UNDECIDED if ids else proof
+        written = UNDECIDED if ids else NOTHING_CAME if says_all and not result.ids else proof
         in_transaction(ledger.engine, lambda connection: ledger.finish(connection, claim, progress, written))
-        self._note_end(written)
+        self._note_end(proof if written is NOTHING_CAME else written)
         left_out = self._missing(ids, len(result.ids), proof.reason)
         return Finished(done=True, missing=left_out, denial=proof.reason if proof.is_denied else None)
 

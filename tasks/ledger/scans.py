@@ -19,7 +19,7 @@ from models.coverage import Sizes
 from models.errors import ContractBroken
 from models.json_text import array
 from models.pagination import Paging, Position
-from models.proof import PROVEN, UNDECIDED, Proof
+from models.proof import NOTHING_CAME, PROVEN, UNDECIDED, Proof
 from models.scan import PartRead, ScanOutcome, Step, has_moved, judge_scan
 from models.tables.ledger import ScanPart, Sighting, Window
 from models.vocabulary import Verdict, WindowState
@@ -166,6 +166,8 @@ class ScanEnd:
         denial = proof.reason if proof and proof.is_denied else None
         if self.scan.ledger.source.filtered or verdicts != {Verdict.PROVEN}:
             return Ending(opened_more=False, came=came, denial=denial)
+        if not came:
+            self._rule(connection, NOTHING_CAME, moved=False)
         if not self.scan.part.exhaustive:
             return Ending(opened_more=False, came=came)
         missing = self.find_missing(connection, min(part.began_at for part in parts))

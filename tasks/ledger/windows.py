@@ -5,7 +5,7 @@ Correctness never rests on it: loading is order-free, and a window read twice is
 """
 
 from dataclasses import asdict, dataclass, field, fields
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Engine, and_, func, insert, or_, select, true, update
@@ -14,7 +14,7 @@ from models.arrivals import Counts
 from models.claim import Claim, Part
 from models.coverage import Span
 from models.errors import ClaimLost
-from models.proof import Proof
+from models.proof import NOTHING_CAME, Proof
 from models.tables.ledger import ScanPart, Window
 from models.vocabulary import Origin, StreamName, Verdict, WindowState
 from tasks.database import database_errors, in_transaction
@@ -148,12 +148,14 @@ class Ledger:
             raise ClaimLost
 
     def finish(self, connection: Connection, claim: Claim, progress: Progress, proof: Proof) -> None:
-        """Closes the window. Raises `ClaimLost`."""
+        """Closes the window; a record that came proves what was read before it and held none. Raises `ClaimLost`."""
         verdict = {"verdict": proof.verdict, "reason": proof.reason}
         self.record(connection, claim, progress, state=WindowState.DONE, finished_at=now_there, **verdict)
         if claim.part:
             its = ScanPart.window_id == claim.id
             connection.execute(update(ScanPart).where(its).values(**progress.part_columns))
+        if progress.counts.fetched:
+            self.believe_empty(connection, before=claim.began_at)
 
     def open_part(self, connection: Connection, part: Part, window: dict[str, Any]) -> int:
         """Opens a window that is a part of a scan; `window` is its own row. Returns its id."""
@@ -179,6 +181,21 @@ class Ledger:
         read = Window.scan_id == scan_id if scan_id else Window.id == window_id
         values = {"verdict": Verdict.PROVEN, "reason": reason}
         connection.execute(update(Window).where(self.source.matches, read, Window.state == "done").values(**values))
+
+    @property
+    def _empty(self) -> ColumnElement[bool]:
+        """What this run read that held no record and is else proven."""
+        undecided = and_(Window.state == "done", Window.reason == NOTHING_CAME.reason)
+        return and_(self.source.matches, Window.claimed_by == self.holder, undecided)
+
+    def holds_empty(self, connection: Connection) -> bool:
+        """Whether it is still to be found out that the list holds records at all."""
+        return connection.execute(select(select(Window.id).where(self._empty).exists())).scalar_one()
+
+    def believe_empty(self, connection: Connection, before: datetime | None = None) -> None:
+        """Proves what this run read that held no record: all of it, or what was read `before` the list held some."""
+        which = self._empty if before is None else and_(self._empty, Window.finished_at <= before)
+        connection.execute(update(Window).where(which).values(verdict=Verdict.PROVEN, reason=None))
 
     def doubt(self, connection: Connection, scan_id: str | None, span: Span | None, reason: str) -> None:
         """Takes back the proof of all that was read of `span`, or of a scan that has none: it is read again."""

@@ -8,7 +8,7 @@ import pytest
 
 from models.coverage import Sizes
 from sandbox.server import Sandbox
-from tests.support.builders import CALLS, CONTACTS, Json, Office, decoded, sakari_call, skipcall_call
+from tests.support.builders import CALLS, CONTACTS, Json, Office, decoded, drained, sakari_call, skipcall_call
 from tests.support.relay import Asked, Relay, Reply, reply
 
 START = datetime.now(UTC).replace(microsecond=0) - timedelta(days=40)
@@ -259,6 +259,49 @@ def test_silence_is_not_believed(own_sandbox: Sandbox, own_office: Office, provi
     own_sandbox.deviations.clear()
     assert own_office.sync(provider).receipt.error is None
     assert complete_up_to(own_office) > before
+
+
+def test_silence_from_the_middle_on(own_sandbox: Sandbox, own_office: Office) -> None:
+    """Lists that fall silent under way prove no more than what was read before: the rest is read again."""
+    burst(own_sandbox, 20)
+    year: Json = {"since": START - timedelta(days=365), "backfill": True}
+    run = own_office.run("sakari", **year)
+    run.begin()
+    run.open()
+    for context, window in run.plan.open_windows():
+        if run.read_window(context, window) or run.receipt.counts.fetched:
+            own_sandbox.deviations.add("suddenly-empty")
+    run.confirm_deletions()
+    run.end()
+
+    assert "exists by its id" in str(run.receipt.error)
+    own_sandbox.deviations.clear()
+    assert own_office.sync("sakari", **year).receipt.error is None
+    assert {f"b{number:04}" for number in range(20)} <= own_office.ids("sakari")
+
+
+def test_silence_of_a_run_that_is_killed(own_sandbox: Sandbox, own_office: Office) -> None:
+    """Lists that held nothing prove nothing by themselves: a run that ends before it asks on leaves them unproven."""
+    own_office.sync("sakari")
+    before = complete_up_to(own_office)
+    own_sandbox.deviations.add("suddenly-empty")
+    run = own_office.run("sakari")
+    run.begin()
+    run.open()
+    drained(run)
+
+    assert complete_up_to(own_office) == before
+
+
+def test_silence_of_contacts(own_sandbox: Sandbox, own_office: Office) -> None:
+    """A first list of contacts that holds none is not believed while a call names a contact that exists by its id."""
+    own_office.sync("sakari")
+    own_sandbox.deviations.add("suddenly-empty")
+
+    assert "not even a contact that exists" in str(own_office.sync("sakari", CONTACTS).receipt.error)
+    own_sandbox.deviations.clear()
+    assert own_office.sync("sakari", CONTACTS).receipt.error is None
+    assert own_office.ids("sakari", CONTACTS) == set(own_sandbox.truth()["sakari"][CONTACTS])
 
 
 def test_silence_is_believed(own_sandbox: Sandbox, own_office: Office) -> None:
