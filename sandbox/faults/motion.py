@@ -101,7 +101,8 @@ def shifted(record: Record, now: datetime) -> Record:
 
 
 def _timed(record: Record) -> set[str]:
-    return {name for name in _TIMES & record.keys() if isinstance(record[name], str)}
+    """Names of the times that a record says; Bird writes year 1 for none."""
+    return {name for name in _TIMES & record.keys() if isinstance(record[name], str) and record[name] > "0002"}
 
 
 def _began(record: Record) -> datetime:
