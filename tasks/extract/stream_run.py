@@ -28,7 +28,6 @@ from tasks.extract.context import StreamContext
 from tasks.extract.left_out import LeftOut, not_proven
 from tasks.extract.lookup import look_again_later, look_up
 from tasks.extract.probes import as_it_is
-from tasks.extract.refused_ranges import narrowed
 from tasks.extract.run_plan import RunPlan
 from tasks.extract.runtime import Runtime
 from tasks.extract.window import WindowReader
@@ -175,8 +174,8 @@ def _read(reader: WindowReader) -> Finished:
         log.info("%s %s: another run has taken it over", context.name, claim)
         return Finished(done=False)
     except CallweaveError as error:
-        if isinstance(error, RequestRefused) and (shorter := narrowed(context, claim)):
-            return shorter
+        if isinstance(error, RequestRefused | RecordNotFound) and (otherwise := reader.read_otherwise(error)):
+            return otherwise
         if isinstance(error, RangeIgnored):
             in_transaction(context.engine, partial(try_next_time, ledger=context.ledger))
         error.args = (context.client.outward(error),)  # the flow's engine logs it as it is

@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from models.arrivals import Counts
 from models.claim import Claim
-from models.errors import PositionLost, ProviderError
+from models.errors import PositionLost, ProviderError, RecordNotFound, RequestRefused
 from models.pagination import Position
 from models.proof import READ_ONCE, Proof, alike, prove
 from models.vocabulary import Verdict
@@ -16,6 +16,7 @@ from tasks.client.transport import Tally
 from tasks.extract.context import StreamContext
 from tasks.extract.details import complete
 from tasks.extract.page import PageRequester, within
+from tasks.extract.refused_ranges import narrowed
 from tasks.extract.walker import Walker
 from tasks.extract.window_closing import Finished, WindowClosing
 from tasks.extract.window_end import WalkResult
@@ -87,6 +88,13 @@ class WindowReader:
             return self._closing.close(result, proof)
         finally:
             self.context.receipt.add_requests(self._tally.requests)
+
+    def read_otherwise(self, error: RequestRefused | RecordNotFound) -> Finished | None:
+        """What is read in place of a refused window: shorter ranges, or its scan from the top. None: nothing."""
+        if self._scan is None:
+            return narrowed(self.context, self.claim) if isinstance(error, RequestRefused) else None
+        begun = self._scan.take_up_anew(self.context.client.outward(error))
+        return Finished(done=False, opened_more=True) if begun else None
 
     def _walk(self) -> WalkResult:
         """A walk, from its beginning again where the provider forgot a cursor that it gave."""

@@ -103,6 +103,32 @@ class Scan:
 
         return in_transaction(self.ledger.engine, work)
 
+    def take_up_anew(self, why: str) -> bool:
+        """Begins the scan again where the place at which an earlier run left it is refused; returns whether it did.
+
+        One that this run has read a part of was not left by another: it is not begun again, so not for ever.
+        """
+
+        def work(connection: Connection) -> bool:
+            lock(connection, self.id)
+            mine = select(Window.id).where(self.parts, Window.claimed_by == self.ledger.holder, Window.state == "done")
+            if self.part.position == self.paging.start or connection.execute(mine).first() is not None:
+                return False
+            self.begin_again(connection, f"begun again, its place is refused: {why}", doubted=self.part.doubted)
+            return True
+
+        return in_transaction(self.ledger.engine, work)
+
+    def begin_again(self, connection: Connection, reason: str, *, doubted: bool, moved: bool = False) -> None:
+        """Gives up all parts, also those that are being read, and opens the list's first one."""
+        given_up = {"state": WindowState.SPLIT, "verdict": Verdict.DRIFTED, "reason": reason}
+        parts = update(Window).where(self.parts).values(given_up | ({"moved": True} if moved else {}))
+        connection.execute(parts)
+        forget(connection, self.id)
+        exhaustive = self.part.exhaustive
+        part = first_part(self.paging, self.paging.start, self.sizes, exhaustive=exhaustive, doubted=doubted)
+        self.ledger.open_part(connection, part, self.row)
+
     def _waiting(self, connection: Connection) -> int:
         """How many parts are not finished."""
         return connection.execute(select(func.count()).where(self.parts, Window.state == "open")).scalar_one()
@@ -225,17 +251,12 @@ class ScanEnd:
     def _begin_doubting(self, connection: Connection, parts: list[PartRead]) -> Ending:
         """Begins the scan again, each part to be read until two readings of it are alike."""
         again = "the records that came are not as many as the provider counted: read again"
-        self._rule(connection, Proof(Verdict.DRIFTED, again), moved=has_moved(parts), state=WindowState.SPLIT)
-        forget(connection, self.scan.id)
-        part = first_part(
-            self.scan.paging, parts[0].position, self.scan.sizes, exhaustive=self.scan.part.exhaustive, doubted=True
-        )
-        self.scan.ledger.open_part(connection, part, self.scan.row)
+        self.scan.begin_again(connection, again, doubted=True, moved=has_moved(parts))
         return Ending(opened_more=True)
 
-    def _rule(self, connection: Connection, proof: Proof, *, moved: bool, **more: Any) -> None:
+    def _rule(self, connection: Connection, proof: Proof, *, moved: bool) -> None:
         """The verdict of the scan on each of its parts."""
-        values = {"verdict": proof.verdict, "reason": proof.reason} | ({"moved": True} if moved else {}) | more
+        values = {"verdict": proof.verdict, "reason": proof.reason} | ({"moved": True} if moved else {})
         connection.execute(update(Window).where(self.scan.parts, Window.state == "done").values(**values))
 
 

@@ -238,6 +238,37 @@ def test_empty_pages(own_sandbox: Sandbox, own_office: Office, relay: Relay) -> 
     assert own_office.ids("bird", CONTACTS) == set(own_sandbox.truth()["bird"][CONTACTS])
 
 
+def test_a_place_that_is_refused(own_sandbox: Sandbox, own_office: Office) -> None:
+    """A scan that was left at a page that no longer exists begins again from the top, and not for ever there."""
+    for call in skipcall(60):
+        own_sandbox.put("skipcall", CALLS, call)
+    year: Json = {
+        "since": START - timedelta(days=365),
+        "until": START + timedelta(days=1),
+        "backfill": True,
+        "limit": 2,
+    }
+    run = own_office.run("skipcall", **year)
+    run.begin()
+    run.open()
+    run.read_window(*run.plan.open_windows()[0])
+    run.abandon()
+    for call in skipcall(60)[3:]:
+        own_sandbox.remove("skipcall", CALLS, call["id"])
+    for other in own_sandbox.truth()["skipcall"][CALLS].keys() - {"k0000", "k0001", "k0002"}:
+        own_sandbox.remove("skipcall", CALLS, other)
+    own_sandbox.deviations.add("page-beyond-400")
+    run = own_office.sync("skipcall", allow_deletes=True, **year)
+
+    assert run.receipt.error is None
+    assert {"k0000", "k0001", "k0002"} <= own_office.ids("skipcall")
+    (scans,) = own_office.rows(
+        "SELECT count(*) FILTER (WHERE state = 'open') AS open,"
+        " bool_or(starts_with(reason, 'begun again, its place is refused')) AS begun_again FROM sync_window"
+    )
+    assert scans == {"open": 0, "begun_again": True}
+
+
 def complete_up_to(office: Office) -> datetime:
     (status,) = office.rows("SELECT complete_up_to FROM v1.sync_status")
     up_to: datetime = status["complete_up_to"]
