@@ -157,7 +157,7 @@ def _settle(context: StreamContext, found: Sequence[Missing], left_out: Sequence
     def work(connection: Connection) -> None:
         for one, ids in zip(found, left_out, strict=True):
             if not ids:
-                context.ledger.confirm(connection, one.claim.id, one.scan_id, one.reason)
+                context.ledger.verdicts.confirm(connection, one.claim.id, one.scan_id, one.reason)
         if wrong:
             _take_back(connection, context, wrong, reason)
 
@@ -168,8 +168,8 @@ def _settle(context: StreamContext, found: Sequence[Missing], left_out: Sequence
 def _take_back(connection: Connection, context: StreamContext, wrong: Sequence[Missing], reason: str) -> None:
     """Takes back the proof of readings that are not believed, and of all that came empty beside them."""
     for one in wrong:
-        context.ledger.doubt(connection, one.scan_id, one.span, reason)
-    context.ledger.doubt_empty(connection, reason)
+        context.ledger.verdicts.doubt(connection, one.scan_id, one.span, reason)
+    context.ledger.verdicts.doubt_empty(connection, reason)
     try_next_time(connection, context.ledger)
 
 

@@ -55,4 +55,5 @@ def _doubt_what_changed(context: StreamContext, before: list[Observation], found
         if one.assumption in old and one.differs_from(old[one.assumption]):
             reason = f"the provider behaves otherwise than before: {one.words}"
             context.receipt.warn(reason)
-            in_transaction(context.engine, partial(context.ledger.doubt_since, age=TRIED_AGAIN_AFTER, reason=reason))
+            doubt = partial(context.ledger.verdicts.doubt_since, age=TRIED_AGAIN_AFTER, reason=reason)
+            in_transaction(context.engine, doubt)

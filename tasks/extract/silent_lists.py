@@ -33,7 +33,7 @@ class Newest(NamedTuple):
 def read_nothing(context: StreamContext) -> bool:
     """Whether this run has read windows that held no record, and the list has shown none since."""
     with database_errors(), context.engine.connect() as connection:
-        return context.ledger.holds_empty(connection)
+        return context.ledger.verdicts.holds_empty(connection)
 
 
 def settle_silence(context: StreamContext) -> str | None:
@@ -41,13 +41,13 @@ def settle_silence(context: StreamContext) -> str | None:
     is_calls = context.stream.name is StreamName.CALLS
     hidden = _hidden_call(context) if is_calls else _hidden_contact(context)
     if hidden is None:
-        in_transaction(context.engine, context.ledger.believe_empty)
+        in_transaction(context.engine, context.ledger.verdicts.believe_empty)
         return None
     what = "call" if is_calls else "contact"
     reason = f"the list holds nothing, not even a {what} that exists by its id: {hidden[:60]!r}"
 
     def work(connection: Connection) -> None:
-        context.ledger.doubt_empty(connection, reason)
+        context.ledger.verdicts.doubt_empty(connection, reason)
         try_next_time(connection, context.ledger)
 
     in_transaction(context.engine, work)

@@ -30,7 +30,7 @@ from tasks.extract.lookup import look_again_later, look_up
 from tasks.extract.probes import as_it_is
 from tasks.extract.run_plan import RunPlan
 from tasks.extract.runtime import Runtime
-from tasks.extract.window import WindowReader
+from tasks.extract.window import WindowReader, read_otherwise
 from tasks.extract.window_closing import Finished
 from tasks.ledger.observations import try_next_time
 from tasks.ledger.receipt import STOPPED, Listener, RunReceipt, StoredReceipt
@@ -174,7 +174,7 @@ def _read(reader: WindowReader) -> Finished:
         log.info("%s %s: another run has taken it over", context.name, claim)
         return Finished(done=False)
     except CallweaveError as error:
-        if isinstance(error, RequestRefused | RecordNotFound) and (otherwise := reader.read_otherwise(error)):
+        if isinstance(error, RequestRefused | RecordNotFound) and (otherwise := read_otherwise(context, claim, error)):
             return otherwise
         if isinstance(error, RangeIgnored):
             in_transaction(context.engine, partial(try_next_time, ledger=context.ledger))

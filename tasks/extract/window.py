@@ -89,13 +89,6 @@ class WindowReader:
         finally:
             self.context.receipt.add_requests(self._tally.requests)
 
-    def read_otherwise(self, error: RequestRefused | RecordNotFound) -> Finished | None:
-        """What is read in place of a refused window: shorter ranges, or its scan from the top. None: nothing."""
-        if self._scan is None:
-            return narrowed(self.context, self.claim) if isinstance(error, RequestRefused) else None
-        begun = self._scan.take_up_anew(self.context.client.outward(error))
-        return Finished(done=False, opened_more=True) if begun else None
-
     def _walk(self) -> WalkResult:
         """A walk, from its beginning again where the provider forgot a cursor that it gave."""
         for _ in range(BEGINNINGS - 1):
@@ -159,6 +152,14 @@ class WindowReader:
         else:
             proof = prove(result, before)
         return proof
+
+
+def read_otherwise(context: StreamContext, claim: Claim, error: RequestRefused | RecordNotFound) -> Finished | None:
+    """What is read in place of a refused window: shorter ranges, or its scan from the top. None: nothing."""
+    if claim.part is None:
+        return narrowed(context, claim) if isinstance(error, RequestRefused) else None
+    begun = _scan(context, claim).take_up_anew(context.client.outward(error))
+    return Finished(done=False, opened_more=True) if begun else None
 
 
 def _scan(context: StreamContext, claim: Claim) -> Scan:

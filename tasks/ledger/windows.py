@@ -5,7 +5,7 @@ Correctness never rests on it: loading is order-free, and a window read twice is
 """
 
 from dataclasses import asdict, dataclass, field, fields
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Engine, and_, func, insert, or_, select, true, update
@@ -14,10 +14,11 @@ from models.arrivals import Counts
 from models.claim import Claim, Part
 from models.coverage import Span
 from models.errors import ClaimLost
-from models.proof import NOTHING_CAME, Proof
+from models.proof import Proof
 from models.tables.ledger import ScanPart, Window
 from models.vocabulary import Origin, StreamName, Verdict, WindowState
 from tasks.database import database_errors, in_transaction
+from tasks.ledger.verdicts import Verdicts, overlaps
 
 CLAIM = timedelta(seconds=30)
 now_there = func.clock_timestamp()
@@ -103,6 +104,10 @@ class Ledger:
     def _free(self) -> ColumnElement[bool]:
         return or_(Window.claimed_until.is_(None), Window.claimed_until < now_there, Window.claimed_by == self.holder)
 
+    @property
+    def verdicts(self) -> Verdicts:
+        return Verdicts(self.source.matches, self.holder)
+
     def open_windows(self, asked: Span | None) -> list[OpenWindow]:
         """Windows of `asked` that no other run holds, the newest first."""
         return self._found(asked, self._free)
@@ -155,7 +160,7 @@ class Ledger:
             its = ScanPart.window_id == claim.id
             connection.execute(update(ScanPart).where(its).values(**progress.part_columns))
         if progress.counts.fetched:
-            self.believe_empty(connection, before=claim.began_at)
+            self.verdicts.believe_empty(connection, before=claim.began_at)
 
     def open_part(self, connection: Connection, part: Part, window: dict[str, Any]) -> int:
         """Opens a window that is a part of a scan; `window` is its own row. Returns its id."""
@@ -176,44 +181,6 @@ class Ledger:
 
         in_transaction(self.engine, work)
 
-    def confirm(self, connection: Connection, window_id: int, scan_id: str | None, reason: str | None) -> None:
-        """Proves a window, or the scan that it is a part of, once what did not come was asked for by id."""
-        read = Window.scan_id == scan_id if scan_id else Window.id == window_id
-        values = {"verdict": Verdict.PROVEN, "reason": reason}
-        connection.execute(update(Window).where(self.source.matches, read, Window.state == "done").values(**values))
-
-    @property
-    def _empty(self) -> ColumnElement[bool]:
-        """What this run read that held no record and is else proven."""
-        undecided = and_(Window.state == "done", Window.reason == NOTHING_CAME.reason)
-        return and_(self.source.matches, Window.claimed_by == self.holder, undecided)
-
-    def holds_empty(self, connection: Connection) -> bool:
-        """Whether it is still to be found out that the list holds records at all."""
-        return connection.execute(select(select(Window.id).where(self._empty).exists())).scalar_one()
-
-    def believe_empty(self, connection: Connection, before: datetime | None = None) -> None:
-        """Proves what this run read that held no record: all of it, or what was read `before` the list held some."""
-        which = self._empty if before is None else and_(self._empty, Window.finished_at <= before)
-        connection.execute(update(Window).where(which).values(verdict=Verdict.PROVEN, reason=None))
-
-    def doubt(self, connection: Connection, scan_id: str | None, span: Span | None, reason: str) -> None:
-        """Takes back the proof of all that was read of `span`, or of a scan that has none: it is read again."""
-        within = Window.scan_id == scan_id if span is None else _overlaps(span)
-        self._doubt(connection, within, reason)
-
-    def doubt_empty(self, connection: Connection, reason: str) -> None:
-        """Takes back the proof of what this run read that held no record."""
-        self._doubt(connection, and_(Window.claimed_by == self.holder, Window.fetched == 0), reason)
-
-    def doubt_since(self, connection: Connection, age: timedelta, reason: str) -> None:
-        """Takes back the proof of what was read within `age`."""
-        self._doubt(connection, Window.finished_at > now_there - age, reason)
-
-    def _doubt(self, connection: Connection, which: ColumnElement[bool], reason: str) -> None:
-        values = {"verdict": Verdict.UNPROVEN, "reason": reason}
-        connection.execute(update(Window).where(self.source.matches, which, Window.state == "done").values(**values))
-
     def release(self, claim: Claim, reason: str) -> None:
         """Leaves the window open for any run, with what went wrong."""
         statement = (
@@ -224,15 +191,11 @@ class Ledger:
         in_transaction(self.engine, lambda connection: connection.execute(statement))
 
     def _found(self, asked: Span | None, condition: ColumnElement[bool]) -> list[OpenWindow]:
-        which = and_(self.source.matches, Window.state == "open", condition, _overlaps(asked) if asked else true())
+        which = and_(self.source.matches, Window.state == "open", condition, overlaps(asked) if asked else true())
         query = select(Window.id, Window.since, Window.until).where(which)
         with database_errors(), self.engine.connect() as connection:
             rows = connection.execute(query.order_by(Window.since.desc(), Window.id)).all()
         return [OpenWindow(row.id, Span(row.since, row.until) if row.since else None) for row in rows]
-
-
-def _overlaps(span: Span) -> ColumnElement[bool]:
-    return and_(Window.since < span.until, Window.until > span.since)
 
 
 def part_of(row: Any) -> Part:

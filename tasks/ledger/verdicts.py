@@ -1,0 +1,61 @@
+"""What is thought of windows after they were read: confirmed by id, believed or doubted by what came later."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import ColumnElement, Connection, and_, func, select, update
+
+from models.coverage import Span
+from models.proof import NOTHING_CAME
+from models.tables.ledger import Window
+from models.vocabulary import Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Verdicts:
+    """Of the windows of one list, in the caller's transaction; `holder` is the run."""
+
+    its: ColumnElement[bool]
+    holder: str
+
+    def confirm(self, connection: Connection, window_id: int, scan_id: str | None, reason: str | None) -> None:
+        """Proves a window, or the scan that it is a part of, once what did not come was asked for by id."""
+        read = Window.scan_id == scan_id if scan_id else Window.id == window_id
+        self._rule(connection, Verdict.PROVEN, reason, read)
+
+    def holds_empty(self, connection: Connection) -> bool:
+        """Whether this run read what held no record, and it is still to be found out that the list holds any."""
+        which = and_(self.its, Window.state == "done", self._empty)
+        return connection.execute(select(select(Window.id).where(which).exists())).scalar_one()
+
+    def believe_empty(self, connection: Connection, before: datetime | None = None) -> None:
+        """Proves what this run read that held no record: all of it, or what was read `before` the list held some."""
+        which = self._empty if before is None else and_(self._empty, Window.finished_at <= before)
+        self._rule(connection, Verdict.PROVEN, None, which)
+
+    def doubt(self, connection: Connection, scan_id: str | None, span: Span | None, reason: str) -> None:
+        """Takes back the proof of all that was read of `span`, or of a scan that has none: it is read again."""
+        within = Window.scan_id == scan_id if span is None else overlaps(span)
+        self._rule(connection, Verdict.UNPROVEN, reason, within)
+
+    def doubt_empty(self, connection: Connection, reason: str) -> None:
+        """Takes back the proof of what this run read that held no record."""
+        held_none = and_(Window.claimed_by == self.holder, Window.fetched == 0)
+        self._rule(connection, Verdict.UNPROVEN, reason, held_none)
+
+    def doubt_since(self, connection: Connection, age: timedelta, reason: str) -> None:
+        """Takes back the proof of what was read within `age`."""
+        self._rule(connection, Verdict.UNPROVEN, reason, Window.finished_at > func.clock_timestamp() - age)
+
+    @property
+    def _empty(self) -> ColumnElement[bool]:
+        return and_(Window.claimed_by == self.holder, Window.reason == NOTHING_CAME.reason)
+
+    def _rule(self, connection: Connection, verdict: Verdict, reason: str | None, which: ColumnElement[bool]) -> None:
+        read = and_(self.its, Window.state == "done", which)
+        connection.execute(update(Window).where(read).values(verdict=verdict, reason=reason))
+
+
+def overlaps(span: Span) -> ColumnElement[bool]:
+    """Of windows, in time."""
+    return and_(Window.since < span.until, Window.until > span.since)
