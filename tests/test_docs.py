@@ -8,16 +8,18 @@ import pytest
 
 from flows.cli.arguments import parser
 from tasks.migrate import upgrade
-from tests.support.data_contract import FILE, contract
+from tests.support.data_contract import FILE, KEYS, contract
 from tests.support.entities import PICTURE, picture
 from tests.support.source import HOUSE
-from tests.support.views import PAGE, page
+from tests.support.views import PAGE, page, without_examples
 
 DOCUMENTS = sorted([*HOUSE.glob("*.md"), *HOUSE.glob("docs/*.md")])
 OURS = "models|tasks|flows|migrations|sandbox|bench|tests|docs"
 PATH = re.compile(rf"`((?:{OURS})/[\w./-]*)`(?:: ((?:`\w+`(?:, )?)+))?")
 LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
 COMMAND = re.compile(r"callweave (?:--verbose )?([a-z]+)(?![.\w])")
+CELL = r"^\| `.* \| (.*?) ?\|$"
+"""The example beside a column."""
 SQL = re.compile(r"```sql\n(.*?)```", re.DOTALL)
 named = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda file: file.name)
 
@@ -50,15 +52,25 @@ def test_commands(document: Path) -> None:
 
 def test_the_page_of_views(database_url: str) -> None:
     """docs/views.md says what the database does: no name, type or meaning of `v1` changes unseen; `make views`."""
-    assert PAGE.read_text("utf-8") == page(database_url)
+    assert without_examples(PAGE.read_text("utf-8")) == page(database_url, {})
     assert FILE.read_text("utf-8") == contract(database_url)
     assert PICTURE.read_text("utf-8") == picture(database_url)
+
+
+def test_each_view_has_an_example() -> None:
+    """A row of each view stands in docs/views.md, with a value for most of its columns."""
+    text = PAGE.read_text("utf-8")
+    views = re.findall(r"^## `v1\.(\w+)`\n(.*?)(?=^## )", text, re.MULTILINE | re.DOTALL)
+    told = {view: [bool(cell) for cell in re.findall(CELL, lines, re.MULTILINE)] for view, lines in views}
+
+    assert len(told) == len(KEYS.keys() | told.keys()) > 10
+    assert {view for view, cells in told.items() if sum(cells) <= len(cells) / 2} == set()
 
 
 def test_a_changed_meaning_is_seen(empty_database_url: str) -> None:
     """A column that is new, of another type, or of which something else is said makes another page."""
     upgrade(empty_database_url)
-    written = page(empty_database_url)
+    written = page(empty_database_url, {})
     for statement in (
         "COMMENT ON COLUMN v1.person.emails IS 'Something else'",
         "ALTER VIEW v1.person RENAME COLUMN emails TO addresses",
@@ -66,7 +78,7 @@ def test_a_changed_meaning_is_seen(empty_database_url: str) -> None:
     ):
         with psycopg.connect(empty_database_url) as connection:
             connection.execute(statement)
-        before, written = written, page(empty_database_url)
+        before, written = written, page(empty_database_url, {})
         assert before != written, statement
 
 

@@ -1,5 +1,7 @@
 """Writes from a database what it says of `v1`: docs/views.md, its picture, the contract as data (`make views`)."""
 
+import re
+from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -10,14 +12,16 @@ from tasks.embedded import postgres
 from tasks.migrate import upgrade
 from tests.support import data_contract, entities
 from tests.support.data_contract import columns
+from tests.support.example_rows import Examples, example_rows
 from tests.support.source import HOUSE
 
+COLUMNS = ("column", "type", "meaning", "in one row")
 PAGE = HOUSE / "docs" / "views.md"
 HEAD = """\
 # The views
 
 Every view and function of the schema `v1`, as the database itself describes them; `make views` writes this page from
-the migrations. [querying.md](querying.md) says how to ask them.
+the migrations, with one row of each out of the sandbox's invented world. [querying.md](querying.md) says how to ask.
 
 ![The views, their keys, and what they refer to](images/views.svg)
 """
@@ -27,16 +31,15 @@ FUNCTIONS = """
 """
 
 
-def page(url: str) -> str:
+def page(url: str, examples: Examples) -> str:
     """The page, of a migrated database."""
     with psycopg.connect(url) as connection:
         rows_of_views = columns(connection)
         functions = connection.execute(FUNCTIONS).fetchall()
     parts = [HEAD]
     for (view, meaning), rows in groupby(rows_of_views, key=lambda row: (row[0], row[1])):
-        parts.append(
-            f"## `v1.{view}`\n\n{meaning}.\n\n{_table(('column', 'type', 'meaning'), [row[2:] for row in rows])}"
-        )
+        lines = [(*row[2:], examples.get((view, row[2]), "")) for row in rows]
+        parts.append(f"## `v1.{view}`\n\n{meaning}.\n\n{_table(COLUMNS, lines)}")
     parts.append("## Functions\n\n" + _table(("function", "returns", "meaning"), [_told(*row) for row in functions]))
     return "\n".join(parts)
 
@@ -45,9 +48,14 @@ def _told(name: str, arguments: str, result: str, meaning: str) -> tuple[str, st
     return f"v1.{name}({arguments})", result, meaning
 
 
-def _table(headings: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def without_examples(text: str) -> str:
+    """The page with the last cell of each column's line empty."""
+    return re.sub(r"^(\| `\w+` (?:\| .*? ){2}\|) .* \|$", r"\1  |", text, flags=re.MULTILINE)
+
+
+def _table(headings: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     lines = [headings, ("---",) * len(headings)]
-    lines += [(f"`{name}`", kind, meaning.replace("|", "\\|")) for name, kind, meaning in rows]
+    lines += [(f"`{name}`", kind, meaning.replace("|", "\\|"), *more) for name, kind, meaning, *more in rows]
     text = "".join(f"| {' | '.join(line)} |\n" for line in lines)
     return text.replace("timestamp with time zone", "timestamptz")
 
@@ -56,6 +64,6 @@ if __name__ == "__main__":
     with TemporaryDirectory(prefix="callweave-") as home, postgres(Path(home)) as embedded:
         address = embedded.url("callweave")
         upgrade(address)
-        PAGE.write_text(page(address), "utf-8")
         entities.PICTURE.write_text(entities.picture(address), "utf-8")
         data_contract.FILE.write_text(data_contract.contract(address), "utf-8")
+        PAGE.write_text(page(address, example_rows(address)), "utf-8")
