@@ -32,7 +32,7 @@ PAGE = (HOUSE / "docs" / "querying.md").read_text("utf-8")
 FILL = (
     """
     CREATE TABLE happened AS
-    SELECT n, now() - n * interval '364 days' / {real} - interval '2 hours' AS started_at,
+    SELECT n, now() - n::float8 / {real} * interval '364 days' - interval '2 hours' AS started_at,
            '+1212' || 5000000 + n * 7919 % {people} AS remote_e164, '+3314268' || 5300 + n / 10 % 50 AS own_e164,
            CASE WHEN n % 3 = 0 THEN 'outbound' ELSE 'inbound' END AS direction,
            CASE WHEN n % 5 = 0 THEN 'missed' ELSE 'answered' END AS outcome, 10 + n % 290 AS talk

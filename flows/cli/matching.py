@@ -7,7 +7,7 @@ from typing import Any
 
 from flows.cli.local import calm, running_stack
 from flows.rendering import terminal
-from flows.rendering.explain import sentences
+from flows.rendering.explain import coarse_clocks, named, sentences
 from models.errors import CallweaveError
 from models.request import Request
 from models.vocabulary import StreamName
@@ -96,6 +96,8 @@ def explain(options: Namespace) -> int:
         sys.stdout.write(
             f"\nNo other account holds it: {found.unmatched['reason']} {found.unmatched['detail'] or ''}\n"
         )
+        for sentence in coarse_clocks(named(found.record), clocks):
+            sys.stdout.write(sentence + "\n")
     terminal.show_table("It might also be one call with", _masked(found.rivals))
     terminal.show_table("What happened", found.log)
     return 0

@@ -4,6 +4,7 @@ from collections import Counter
 from datetime import datetime
 from typing import Any
 
+from flows.rendering.matching import MINUTE, in_steps
 from tasks.client.redaction import masked
 
 Row = dict[str, Any]
@@ -42,6 +43,19 @@ def clocks_of(accounts: list[str], clocks: list[Row]) -> list[str]:
             how = f"{abs(offset):.1f} s {'ahead of' if offset > 0 else 'behind'}" if offset else "level with"
             found.append(f"The clock of {clock['right']} is {how} that of {clock['left']}.")
     return found
+
+
+def coarse_clocks(account: str, clocks: list[Row]) -> list[str]:
+    """Why a record of `account` may be told from no other: a clock beside it that is too coarse."""
+    steps: dict[str, int] = {}
+    for clock in clocks:
+        if account in {clock["left"], clock["right"]} and not clock["shares_calls"]:
+            steps |= dict(zip((clock["left"], clock["right"]), clock["start_steps_seconds"], strict=True))
+    return [
+        f"{name} writes its starts {in_steps(step)}: too coarse to tell by time which calls are the same."
+        for name, step in steps.items()
+        if step > MINUTE
+    ]
 
 
 def rows_of(members: list[Row], accounts: list[str]) -> list[str]:

@@ -40,6 +40,7 @@ def _bar(place: int, height: float, floor: float, colour: str) -> str:
     return f'<rect x="{left:.1f}" y="{top:.1f}" width="{width - 0.5:.1f}" height="{height:.1f}" fill="{colour}"/>'
 
 
+MINUTE = 60
 LENGTHS = {"duration": "its duration", "total": "start to end", "talk": "answer to end"}
 """What an account's length of a call is taken from."""
 
@@ -55,13 +56,13 @@ def _brief(row: dict[str, Any], left: str, right: str) -> dict[str, Any]:
         unknown = dict.fromkeys(["give or take", "moves", "lengths compared"])
         return {
             "clock": f"{right} beside {left}",
-            "reads": "not known",
+            "reads": "not known" + _coarse(row, left, right),
             **unknown,
             "learnt from": "no shared calls yet",
         }
     return {
         "clock": f"{right} beside {left}",
-        "reads": _beside(row["offset_seconds"]),
+        "reads": _beside(row["offset_seconds"]) + _coarse(row, left, right),
         "give or take": f"{row['spread_seconds']:.1f} s",
         "moves": _moves(row),
         "lengths compared": _lengths(row, left, right),
@@ -72,6 +73,16 @@ def _brief(row: dict[str, Any], left: str, right: str) -> dict[str, Any]:
 def _beside(offset: float) -> str:
     """How a clock reads beside another one, by its seconds over it."""
     return f"{abs(offset):,.1f} s {'ahead' if offset > 0 else 'behind'}" if offset else "alike"
+
+
+def _coarse(row: dict[str, Any], left: str, right: str) -> str:
+    """Which of two accounts write their starts no finer than to the minute."""
+    steps = zip((left, right), row["start_steps_seconds"], strict=True)
+    return "".join(f", {name} {in_steps(step)}" for name, step in steps if step >= MINUTE)
+
+
+def in_steps(seconds: int) -> str:
+    return "to the minute" if seconds == MINUTE else f"in steps of {seconds // MINUTE} minutes"
 
 
 def _moves(row: dict[str, Any]) -> str:

@@ -26,6 +26,10 @@ SOON, SAME_END = 20.0, 3.0
 CLASSES = 8 * KINDS
 LONGEST = 4 * 3600.0
 """Seconds: of a row that claims more, the length is not used."""
+COARSE = (3600, 1800, 900, 600, 300)
+"""Seconds of clocks that are coarser than a minute, the coarsest first."""
+MOSTLY, NEARLY_ALL, FEW = 0.5, 0.9, 20
+"""Shares of starts on whole minutes, and on a coarser step; fewer starts than these show no coarser one."""
 STORM, STORM_REACH = 24, 60.0
 """More rows of a block than this within so many seconds either way are taken singly."""
 
@@ -75,9 +79,17 @@ class Rows:
         return Rows(*(getattr(self, name)[chosen] for name in self.__slots__))
 
 
-def is_coarse(records: Records, chosen: Ints) -> bool:
-    """Whether most starts stand on whole minutes: then nothing within a minute has an order."""
-    return bool(chosen.size and np.mean(records["started"][chosen] % (60 * SECOND) == 0) > 0.5)
+def step_of_starts(records: Records, chosen: Ints) -> int:
+    """The seconds on whose multiples starts stand: 1, or of a coarse clock 60 and more: within them is no order."""
+    if not chosen.size or _standing_on(60, records, chosen) <= MOSTLY:
+        return 1
+    if chosen.size < FEW:
+        return 60
+    return next((step for step in COARSE if _standing_on(step, records, chosen) > NEARLY_ALL), 60)
+
+
+def _standing_on(step: int, records: Records, chosen: Ints) -> float:
+    return float(np.mean(records["started"][chosen] % (step * SECOND) == 0))
 
 
 class Keys(NamedTuple):

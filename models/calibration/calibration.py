@@ -70,8 +70,8 @@ class Calibration:
     """Seconds within which two in three of the start gaps lie."""
     readings: tuple[str, str] = ("total", "total")
     """The reading of lengths that agrees best, of either account."""
-    coarse: tuple[bool, bool] = (False, False)
-    """Whether either account writes starts in whole minutes."""
+    steps: tuple[int, int] = (1, 1)
+    """The seconds on whose multiples the starts of either account stand."""
     has_ends: bool = False
     """Both write ends: one clock error of the call, or one of each moment, are then two readings of one evidence."""
     starts: Gaps = field(default_factory=lambda: Gaps.learnt(BAND + 1, np.empty(0), np.empty(0)))
@@ -95,6 +95,11 @@ class Calibration:
     """The seconds that each account rounds durations to."""
 
     @property
+    def coarse(self) -> tuple[bool, bool]:
+        """Whether either account writes starts in whole minutes, or coarser."""
+        return self.steps[0] >= 60, self.steps[1] >= 60
+
+    @property
     def is_prior(self) -> bool:
         return self.support == 0
 
@@ -105,7 +110,7 @@ class Calibration:
             "support": self.support,
             "spread": round(self.spread, 3),
             "readings": list(self.readings),
-            "coarse": list(self.coarse),
+            "steps": list(self.steps),
             "rounding": list(self.rounding),
             "has_ends": self.has_ends,
             "starts": self.starts.to_json(),
@@ -127,7 +132,7 @@ class Calibration:
             support=value["support"],
             spread=value["spread"],
             readings=(value["readings"][0], value["readings"][1]),
-            coarse=(value["coarse"][0], value["coarse"][1]),
+            steps=_two(value["steps"] if "steps" in value else [60 if coarse else 1 for coarse in value["coarse"]]),
             rounding=(value["rounding"][0], value["rounding"][1]),
             has_ends=value["has_ends"],
             starts=Gaps.from_json(BAND + 1, value["starts"]),
@@ -162,7 +167,7 @@ def _clock_moved(old: Calibration, new: Calibration) -> str | None:
 
 
 def _habits_moved(old: Calibration, new: Calibration) -> str | None:
-    if (new.readings, new.has_ends, new.coarse) != (old.readings, old.has_ends, old.coarse):
+    if (new.readings, new.has_ends, new.steps) != (old.readings, old.has_ends, old.steps):
         return "times or durations are counted in another way"
     if new.barred != old.barred:
         return "other start gaps are no sign of one call"

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from models.calibration.blocks import Keys, Rows, block_keys, is_coarse, rows_of
+from models.calibration.blocks import Keys, Rows, block_keys, rows_of, step_of_starts
 from models.calibration.calibration import Calibration
 from models.calibration.clock import Track, simplified
 from models.calibration.columns import SECOND, Floats, Ints, Records
@@ -53,15 +53,15 @@ class Material(NamedTuple):
         return cls(records, keys, left, right, lines, sampled)
 
     @property
-    def coarse(self) -> tuple[bool, bool]:
-        return is_coarse(self.records, self.left), is_coarse(self.records, self.right)
+    def steps(self) -> tuple[int, int]:
+        return step_of_starts(self.records, self.left), step_of_starts(self.records, self.right)
 
     def rows(self, track: Track | None = None) -> tuple[Rows, Rows]:
         """The rows of both accounts, by the left one's clock where one is given."""
         started = self.records["started"] if track is None else track.corrected(self.records["started"])
         return (
-            rows_of(self.records, self.left, self.keys, coarse=self.coarse[0]),
-            rows_of(self.records, self.right, self.keys, started, coarse=self.coarse[1]),
+            rows_of(self.records, self.left, self.keys, coarse=self.steps[0] >= 60),
+            rows_of(self.records, self.right, self.keys, started, coarse=self.steps[1] >= 60),
         )
 
     def sides(self, track: Track) -> Sides:
@@ -84,13 +84,13 @@ def learn(material: Material) -> Calibration:
     """What is known of the two accounts; that nothing is, where they show no sign of holding the same calls."""
     seen = shared(material)
     if seen is None:
-        return Calibration().stored
+        return Calibration(steps=material.steps).stored
     a, b = material.rows()
     known = Calibration(
         track=seen.clock.track,
         readings=seen.agreed.readings,
         support=seen.i.size,
-        coarse=material.coarse,
+        steps=material.steps,
         rounding=(rounding(a.duration), rounding(b.duration)),
     )
     return _settled(material, seen.sides, first_guess(seen.sides, seen.i, seen.j, known)).stored

@@ -128,6 +128,7 @@ def described(row: dict[str, Any]) -> dict[str, Any]:
         "shares_calls": not known.is_prior,
         "spread_seconds": round(known.spread, 1),
         "time_zone_fault_minutes": round(zone / 60) or None,
+        "start_steps_seconds": list(known.steps),
         "drifts": known.track.knots.size > 1,
         "durations": _durations(known),
         "rounding": "/".join(str(step) for step in known.rounding),

@@ -16,6 +16,7 @@ ROW: dict[str, Any] = {
     "drifts": False,
     "durations": "total against duration",
     "rounding": "1/1",
+    "start_steps_seconds": [1, 1],
     "pairs": 1402,
 }
 SHOWN = {
@@ -34,14 +35,15 @@ SHOWN = {
         ({}, {}),
         ({"offset_seconds": 4.0}, {"reads": "4.0 s ahead"}),
         ({"offset_seconds": 0.0}, {"reads": "alike"}),
+        ({"start_steps_seconds": [1, 60]}, {"reads": "3.2 s behind, sakari to the minute"}),
         ({"drifts": True, "change_seconds": 1.5}, {"moves": "yes, +1.5 s since it was last learnt"}),
         (
             {"durations": "talk against total", "rounding": "60/1"},
             {"lengths compared": "bird: answer to end in steps of 60 s with sakari: start to end"},
         ),
         (
-            {"is_prior": True},
-            {"reads": "not known", "learnt from": "no shared calls yet"}
+            {"is_prior": True, "start_steps_seconds": [900, 1]},
+            {"reads": "not known, bird in steps of 15 minutes", "learnt from": "no shared calls yet"}
             | dict.fromkeys(["give or take", "moves", "lengths compared"]),
         ),
     ],

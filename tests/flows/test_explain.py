@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from flows.rendering.explain import nearest_call, sentences, side_by_side
+from flows.rendering.explain import coarse_clocks, nearest_call, sentences, side_by_side
 
 CLOCK = {"left": "a:main", "right": "b:main", "offset_seconds": 4.1, "shares_calls": True}
 
@@ -33,6 +33,16 @@ def test_a_call_of_one_system() -> None:
     members = [member("a", "failed", 0, is_leg=True), member("a", "answered", 62)]
 
     assert sentences(members, [], [CLOCK], None, 1.0) == ["a:main wrote 2 rows of it: 1 failed, 1 answered."]
+
+
+def test_a_clock_that_is_too_coarse() -> None:
+    """Where two accounts share nothing that was seen, a clock in quarter hours is named as a cause."""
+    unknown = CLOCK | {"shares_calls": False, "start_steps_seconds": [1, 900]}
+    coarse = "b:main writes its starts in steps of 15 minutes: too coarse to tell by time which calls are the same."
+
+    assert coarse_clocks("a:main", [unknown]) == coarse_clocks("b:main", [unknown]) == [coarse]
+    assert coarse_clocks("c:main", [unknown]) == []
+    assert coarse_clocks("a:main", [unknown | {"shares_calls": True}]) == []
 
 
 @pytest.mark.parametrize(("seconds", "told"), [(45.2, "is 45 s away"), (3 * 3600.0, "within 3 h"), (None, "a day")])

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from models.calibration import offsets
-from models.calibration.blocks import Keys, block_keys, own_lines, rows_of
+from models.calibration.blocks import Keys, block_keys, own_lines, rows_of, step_of_starts
 from models.calibration.calibration import Calibration
-from models.calibration.columns import Records
+from models.calibration.columns import SECOND, Records
 from models.calibration.corroboration import agreement, mutual
 from models.matching.closed import Closed
 from models.matching.decide import decide
@@ -170,6 +170,17 @@ def test_stored_calibration_is_the_same() -> None:
     known = learnt(shared(200, 7))
 
     assert known.stored.to_json() == known.to_json()
+
+
+@pytest.mark.parametrize(
+    ("step", "count", "found"), [(1, 40, 1), (60, 40, 60), (900, 40, 900), (3600, 40, 3600), (900, 8, 60)]
+)
+def test_steps_of_starts(step: int, count: int, found: int) -> None:
+    """How coarse a clock is shows in its starts; few of them show no more than that it is coarse."""
+    records = drawn(*(call(0, 0) for _ in range(count)))
+    records["started"] = np.arange(1, count + 1) * 7 * step * SECOND
+
+    assert step_of_starts(records, np.arange(count)) == found
 
 
 def test_ring_group() -> None:
