@@ -58,6 +58,8 @@ class Account:
     holds: float = 0.85
     tail: float = 0.0
     """Share of starts that are late by up to 45 s."""
+    at_end: bool = False
+    """What it calls the start is the moment when the call ended."""
 
 
 @dataclass(frozen=True)
@@ -171,7 +173,7 @@ def _row(rng: Random, number: int, account: Account, one: Written) -> tuple[Any,
         number,
         one.remote,
         one.own,
-        _time(one.start + late + off, account.grain),
+        _time((one.end if account.at_end else one.start + late) + off, account.grain),
         _time(one.answer + off, account.grain) if one.answer is not None and account.says_answer else NO_TIME,
         _time(one.end + off, account.grain) if account.says_end else NO_TIME,
         -1 if account.duration == "none" else round(length) if talked or account.duration == "total" else 0,
@@ -188,7 +190,7 @@ def _time(seconds: float, grain: float) -> int:
 def three(exchange: Writer = plain, dialer: Writer = plain, **changes: Any) -> tuple[Account, ...]:
     return (
         Account(exchange, says_answer=True),
-        Account(dialer, clock=lambda s: 41.0 + 0.7 * s / DAY, duration="none", **changes),
+        Account(dialer, clock=lambda s: 41.0 + 0.7 * s / DAY, **({"duration": "none"} | changes)),
         Account(plain, clock=lambda _: -23.0, duration="total", says_end=False),
     )
 
@@ -236,6 +238,7 @@ TROUBLES = (
     Trouble("clock steps", three(), step=stepped),
     Trouble("changes of the clocks", three(), step=changed_clocks),
     Trouble("late starts", three(tail=0.05)),
+    Trouble("ends for starts", three(at_end=True, duration="talk")),
     Trouble("whole minutes", three(grain=60.0)),
     Trouble("quarter hours", three(grain=900.0)),
     Trouble("a crowded main line", three(), people=0.004, outbound=0.1),

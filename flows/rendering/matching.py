@@ -56,13 +56,13 @@ def _brief(row: dict[str, Any], left: str, right: str) -> dict[str, Any]:
         unknown = dict.fromkeys(["give or take", "moves", "lengths compared"])
         return {
             "clock": f"{right} beside {left}",
-            "reads": "not known" + _coarse(row, left, right),
+            "reads": "not known" + _stamps(row, left, right),
             **unknown,
             "learnt from": "no shared calls yet",
         }
     return {
         "clock": f"{right} beside {left}",
-        "reads": _beside(row["offset_seconds"]) + _coarse(row, left, right),
+        "reads": _beside(row["offset_seconds"]) + _stamps(row, left, right),
         "give or take": f"{row['spread_seconds']:.1f} s",
         "moves": _moves(row),
         "lengths compared": _lengths(row, left, right),
@@ -75,10 +75,13 @@ def _beside(offset: float) -> str:
     return f"{abs(offset):,.1f} s {'ahead' if offset > 0 else 'behind'}" if offset else "alike"
 
 
-def _coarse(row: dict[str, Any], left: str, right: str) -> str:
-    """Which of two accounts write their starts no finer than to the minute."""
-    steps = zip((left, right), row["start_steps_seconds"], strict=True)
-    return "".join(f", {name} {in_steps(step)}" for name, step in steps if step >= MINUTE)
+def _stamps(row: dict[str, Any], left: str, right: str) -> str:
+    """Which of two accounts write their starts no finer than to the minute, or the end of a call in their place."""
+    told = ""
+    for name, step, is_end in zip((left, right), row["start_steps_seconds"], row["starts_are_ends"], strict=True):
+        told += f", {name} {in_steps(step)}" if step >= MINUTE else ""
+        told += f", {name} tells the end of a call as its start" if is_end else ""
+    return told
 
 
 def in_steps(seconds: int) -> str:

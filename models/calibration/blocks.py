@@ -26,6 +26,7 @@ SOON, SAME_END = 20.0, 3.0
 CLASSES = 8 * KINDS
 LONGEST = 4 * 3600.0
 """Seconds: of a row that claims more, the length is not used."""
+MINUTE = 60
 COARSE = (3600, 1800, 900, 600, 300)
 """Seconds of clocks that are coarser than a minute, the coarsest first."""
 MOSTLY, NEARLY_ALL, FEW = 0.5, 0.9, 20
@@ -81,11 +82,11 @@ class Rows:
 
 def step_of_starts(records: Records, chosen: Ints) -> int:
     """The seconds on whose multiples starts stand: 1, or of a coarse clock 60 and more: within them is no order."""
-    if not chosen.size or _standing_on(60, records, chosen) <= MOSTLY:
+    if not chosen.size or _standing_on(MINUTE, records, chosen) <= MOSTLY:
         return 1
     if chosen.size < FEW:
-        return 60
-    return next((step for step in COARSE if _standing_on(step, records, chosen) > NEARLY_ALL), 60)
+        return MINUTE
+    return next((step for step in COARSE if _standing_on(step, records, chosen) > NEARLY_ALL), MINUTE)
 
 
 def _standing_on(step: int, records: Records, chosen: Ints) -> float:
@@ -99,17 +100,36 @@ class Keys(NamedTuple):
     family: Ints
 
 
-def rows_of(records: Records, chosen: Ints, keys: Keys, started: Ints | None = None, *, coarse: bool = False) -> Rows:
+class Stamps(NamedTuple):
+    """How an account writes the starts of its calls."""
+
+    step: int = 1
+    """The seconds on whose multiples they stand."""
+    at_end: bool = False
+    """They are the ends of the calls."""
+
+    @property
+    def coarse(self) -> bool:
+        return self.step >= MINUTE
+
+
+AS_THEY_ARE = Stamps()
+
+
+def rows_of(
+    records: Records, chosen: Ints, keys: Keys, started: Ints | None = None, stamps: Stamps = AS_THEY_ARE
+) -> Rows:
     """The rows at the positions `chosen`, an agent's own ends of calls left out.
 
-    `keys` are of all records; `started` are the starts by another clock, in microseconds. Of a `coarse`
-    account only rows of one family may be one call: when they follow each other, it cannot say.
+    `keys` are of all records; `started` are the starts by another clock, in microseconds. Of an account with coarse
+    `stamps` only rows of one family may be one call: when they follow each other, it cannot say.
     """
     chosen = chosen[records["client"][chosen] == 0]
     by_clock = records["started"] if started is None else started
-    chosen = chosen[np.lexsort((records["external"][chosen], by_clock[chosen], keys.block[chosen]))]
+    begun = by_clock - np.maximum(records["duration"], 0).astype(np.int64) * SECOND if stamps.at_end else by_clock
+    chosen = chosen[np.lexsort((records["external"][chosen], begun[chosen], keys.block[chosen]))]
     part, shift = records[chosen], by_clock[chosen] - records["started"][chosen]
-    start = by_clock[chosen] / SECOND
+    start = begun[chosen] / SECOND
     duration = np.where(part["duration"] >= 0, part["duration"].astype(float), np.nan)
     ended = _seconds(part["ended"], shift)
     end = np.fmin(np.fmax(np.where(np.isnan(ended), start + np.nan_to_num(duration), ended), start), start + LONGEST)
@@ -121,7 +141,7 @@ def rows_of(records: Records, chosen: Ints, keys: Keys, started: Ints | None = N
         end=end,
         talk=talk,
         duration=duration,
-        known_end=~np.isnan(ended),
+        known_end=~np.isnan(ended) | stamps.at_end,
         own=part["own"],
         remote=part["remote"],
         direction=part["direction"].astype(np.int64),
@@ -131,7 +151,7 @@ def rows_of(records: Records, chosen: Ints, keys: Keys, started: Ints | None = N
         certain=np.zeros(chosen.size, bool),
         storm=np.zeros(chosen.size, bool),
     )
-    return _with_junctions(replace(rows, storm=_storms(rows)), coarse=coarse)
+    return _with_junctions(replace(rows, storm=_storms(rows)), coarse=stamps.coarse)
 
 
 def merged(a: Rows, b: Rows) -> Rows:

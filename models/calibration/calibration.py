@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from models.calibration.blocks import Rows
+from models.calibration.blocks import MINUTE, Rows, Stamps
 from models.calibration.clock import STILL, Track
 from models.calibration.columns import DIRECTIONS, OUTCOMES, Floats, Ints
 from models.calibration.density import Gaps
@@ -70,8 +70,8 @@ class Calibration:
     """Seconds within which two in three of the start gaps lie."""
     readings: tuple[str, str] = ("total", "total")
     """The reading of lengths that agrees best, of either account."""
-    steps: tuple[int, int] = (1, 1)
-    """The seconds on whose multiples the starts of either account stand."""
+    stamps: tuple[Stamps, Stamps] = (Stamps(), Stamps())
+    """How either account writes the starts of its calls."""
     has_ends: bool = False
     """Both write ends: one clock error of the call, or one of each moment, are then two readings of one evidence."""
     starts: Gaps = field(default_factory=lambda: Gaps.learnt(BAND + 1, np.empty(0), np.empty(0)))
@@ -97,7 +97,7 @@ class Calibration:
     @property
     def coarse(self) -> tuple[bool, bool]:
         """Whether either account writes starts in whole minutes, or coarser."""
-        return self.steps[0] >= 60, self.steps[1] >= 60
+        return self.stamps[0].coarse, self.stamps[1].coarse
 
     @property
     def is_prior(self) -> bool:
@@ -110,7 +110,7 @@ class Calibration:
             "support": self.support,
             "spread": round(self.spread, 3),
             "readings": list(self.readings),
-            "steps": list(self.steps),
+            "stamps": [list(one) for one in self.stamps],
             "rounding": list(self.rounding),
             "has_ends": self.has_ends,
             "starts": self.starts.to_json(),
@@ -132,7 +132,7 @@ class Calibration:
             support=value["support"],
             spread=value["spread"],
             readings=(value["readings"][0], value["readings"][1]),
-            steps=_two(value["steps"] if "steps" in value else [60 if coarse else 1 for coarse in value["coarse"]]),
+            stamps=_two([Stamps(*one) for one in value.get("stamps", [])] or _stamps_of_old(value["coarse"])),
             rounding=(value["rounding"][0], value["rounding"][1]),
             has_ends=value["has_ends"],
             starts=Gaps.from_json(BAND + 1, value["starts"]),
@@ -167,7 +167,7 @@ def _clock_moved(old: Calibration, new: Calibration) -> str | None:
 
 
 def _habits_moved(old: Calibration, new: Calibration) -> str | None:
-    if (new.readings, new.has_ends, new.steps) != (old.readings, old.has_ends, old.steps):
+    if (new.readings, new.has_ends, new.stamps) != (old.readings, old.has_ends, old.stamps):
         return "times or durations are counted in another way"
     if new.barred != old.barred:
         return "other start gaps are no sign of one call"
@@ -189,6 +189,11 @@ _ARRAYS = ("drawn", "outcomes", "direction", "line", "rates", "leftover")
 
 def _shares(value: Any) -> Shares:
     return Shares(np.array(value[0], np.int64), np.array(value[1], float), np.array(value[2], float))
+
+
+def _stamps_of_old(coarse: list[bool]) -> list[Stamps]:
+    """As calibrations of before kept it: whether starts stand on whole minutes."""
+    return [Stamps(MINUTE if one else 1) for one in coarse]
 
 
 def _two(values: list[Any]) -> Any:

@@ -49,8 +49,8 @@ class Closed:
             left, right = (self.positions[one] for one in pair)
             by_one = known.track.corrected(self.records["started"])
             self._sides[pair] = Sides.of(
-                rows_of(self.records, left, self.keys, coarse=known.coarse[0]),
-                rows_of(self.records, right, self.keys, by_one, coarse=known.coarse[1]),
+                rows_of(self.records, left, self.keys, stamps=known.stamps[0]),
+                rows_of(self.records, right, self.keys, by_one, stamps=known.stamps[1]),
             )
         return self._sides[pair]
 

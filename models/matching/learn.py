@@ -8,13 +8,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from models.calibration.blocks import Keys, Rows, block_keys, rows_of, step_of_starts
+from models.calibration.blocks import Keys, Rows, Stamps, block_keys, rows_of, step_of_starts
 from models.calibration.calibration import Calibration
 from models.calibration.clock import Track, simplified
 from models.calibration.columns import SECOND, Floats, Ints, Records
 from models.calibration.corroboration import Agreement, agreement, mutual
 from models.calibration.durations import rounding
-from models.calibration.offsets import Found, find
+from models.calibration.offsets import WIDTHS, Found, find
 from models.matching.counting import counted, first_guess
 from models.matching.gap_zones import SURE, Round
 from models.matching.leftovers import rates
@@ -30,6 +30,10 @@ EARLY = 3
 ENOUGH_FOR_CLOCK = 30
 WINDOW = 41
 """Sure pairs whose median is the clock, at most."""
+LONG, ALONE, MANY_MORE = 60.0, 0.25, 1.3
+"""Seconds of a long call; where these are alone so much more often than others, starts are read as ends; what is to be
+gained by it.
+"""
 NEAREST = 6.0
 """Seconds about the clock within which rows nearest to each other are asked whether they agree, at least."""
 
@@ -43,6 +47,7 @@ class Material(NamedTuple):
     right: Ints
     lines: Ints
     """Our own numbers."""
+    stamps: tuple[Stamps, Stamps]
     sampled: float = 1.0
     """The share of all telephone numbers that the records were chosen by."""
 
@@ -50,18 +55,20 @@ class Material(NamedTuple):
     def of(cls, records: Records, pair: tuple[int, int], lines: Ints, sampled: float = 1.0) -> "Material":
         left, right = (np.flatnonzero(records["account"] == one) for one in pair)
         keys = Keys(block_keys(records, lines), family(records))
-        return cls(records, keys, left, right, lines, sampled)
+        stamps = Stamps(step_of_starts(records, left)), Stamps(step_of_starts(records, right))
+        return cls(records, keys, left, right, lines, stamps, sampled)
 
-    @property
-    def steps(self) -> tuple[int, int]:
-        return step_of_starts(self.records, self.left), step_of_starts(self.records, self.right)
+    def stamped(self, *at_end: bool) -> "Material":
+        """The same where the starts of either account are read as the ends of its calls."""
+        one, other = (stamp._replace(at_end=late) for stamp, late in zip(self.stamps, at_end, strict=True))
+        return self._replace(stamps=(one, other))
 
     def rows(self, track: Track | None = None) -> tuple[Rows, Rows]:
         """The rows of both accounts, by the left one's clock where one is given."""
         started = self.records["started"] if track is None else track.corrected(self.records["started"])
         return (
-            rows_of(self.records, self.left, self.keys, coarse=self.steps[0] >= 60),
-            rows_of(self.records, self.right, self.keys, started, coarse=self.steps[1] >= 60),
+            rows_of(self.records, self.left, self.keys, stamps=self.stamps[0]),
+            rows_of(self.records, self.right, self.keys, started, stamps=self.stamps[1]),
         )
 
     def sides(self, track: Track) -> Sides:
@@ -82,18 +89,44 @@ class Seen(NamedTuple):
 
 def learn(material: Material) -> Calibration:
     """What is known of the two accounts; that nothing is, where they show no sign of holding the same calls."""
-    seen = shared(material)
+    material, seen = _as_stamped(material)
     if seen is None:
-        return Calibration(steps=material.steps).stored
+        return Calibration(stamps=material.stamps).stored
     a, b = material.rows()
     known = Calibration(
         track=seen.clock.track,
         readings=seen.agreed.readings,
         support=seen.i.size,
-        steps=material.steps,
+        stamps=material.stamps,
         rounding=(rounding(a.duration), rounding(b.duration)),
     )
     return _settled(material, seen.sides, first_guess(seen.sides, seen.i, seen.j, known)).stored
+
+
+def _as_stamped(material: Material) -> tuple[Material, Seen | None]:
+    """With the starts of one account read as the ends of its calls, where more comes together so, or nearer."""
+    best, seen = material, shared(material)
+    if seen is None or seen.clock.width > WIDTHS[0] or _long_ones_are_alone(seen):
+        for tried in (material.stamped(False, True), material.stamped(True, False)):
+            found = shared(tried)
+            if found is not None and (seen is None or _is_better(found, seen)):
+                best, seen = tried, found
+    return best, seen
+
+
+def _is_better(found: Seen, seen: Seen) -> bool:
+    nearer = found.clock.width < seen.clock.width and found.i.size >= seen.i.size
+    return nearer or found.i.size > MANY_MORE * seen.i.size
+
+
+def _long_ones_are_alone(seen: Seen) -> bool:
+    """Whether calls with a length find partners far less often than those without: as where starts are ends."""
+    rows = seen.sides.a
+    paired, is_long = np.zeros(len(rows), bool), np.nan_to_num(rows.duration) > LONG
+    paired[seen.i] = True
+    if not is_long.any() or is_long.all():
+        return False
+    return bool(paired[is_long].mean() < ALONE * paired[~is_long].mean())
 
 
 def shared(material: Material) -> Seen | None:
@@ -110,7 +143,7 @@ def shared(material: Material) -> Seen | None:
 
 def stands(material: Material, known: Calibration) -> bool:
     """Whether newer records bear out what is known: the clock, or that there is no sign of holding the same calls."""
-    seen = shared(material)
+    seen = shared(material.stamped(*(one.at_end for one in known.stamps)))
     if seen is None:
         return True
     knots = seen.clock.track.knots

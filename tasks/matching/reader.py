@@ -48,8 +48,9 @@ class Knowledge:
 
     @property
     def offset(self) -> timedelta:
-        """How far apart two clocks stand, at most."""
-        offsets = [known.track.largest for known in self.calibrations.values() if not known.is_prior]
+        """How far apart two clocks stand, at most; where one tells ends for starts, by the length of a call more."""
+        learnt = [known for known in self.calibrations.values() if not known.is_prior]
+        offsets = [known.track.largest + LONGEST * any(one.at_end for one in known.stamps) for known in learnt]
         return timedelta(seconds=max(offsets, default=0.0))
 
     @property

@@ -17,6 +17,7 @@ ROW: dict[str, Any] = {
     "durations": "total against duration",
     "rounding": "1/1",
     "start_steps_seconds": [1, 1],
+    "starts_are_ends": [False, False],
     "pairs": 1402,
 }
 SHOWN = {
@@ -36,6 +37,7 @@ SHOWN = {
         ({"offset_seconds": 4.0}, {"reads": "4.0 s ahead"}),
         ({"offset_seconds": 0.0}, {"reads": "alike"}),
         ({"start_steps_seconds": [1, 60]}, {"reads": "3.2 s behind, sakari to the minute"}),
+        ({"starts_are_ends": [True, False]}, {"reads": "3.2 s behind, bird tells the end of a call as its start"}),
         ({"drifts": True, "change_seconds": 1.5}, {"moves": "yes, +1.5 s since it was last learnt"}),
         (
             {"durations": "talk against total", "rounding": "60/1"},

@@ -16,7 +16,10 @@ CALLS = 160
 STEP = 4
 """Calls, as either run has them, that may differ."""
 WORLDS = {trouble.name: trouble for trouble in phenomena.TROUBLES}
-NAMES = ("ring groups", "queues", "hidden, another line", "clock steps", "failed routes and redials", "forwarding")
+NAMES = (
+    *("ring groups", "queues", "hidden, another line", "clock steps", "failed routes and redials", "forwarding"),
+    "ends for starts",
+)
 PUT_OFF = "UPDATE call SET deleted_at = clock_timestamp(), changed_at = clock_timestamp() WHERE id = ANY(%s)"
 BRING_BACK = "UPDATE call SET deleted_at = NULL, changed_at = clock_timestamp() WHERE id = ANY(%s)"
 CORRECT = """
