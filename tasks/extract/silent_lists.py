@@ -37,7 +37,10 @@ def read_nothing(context: StreamContext) -> bool:
 
 
 def settle_silence(context: StreamContext) -> str | None:
-    """Proves what this run read that held no record; says why not, where the list hides one that exists."""
+    """Proves what this run read that held no record; says why not, where the list hides one that exists.
+
+    Then nothing that the run read is proven: the list is not as assumed, and windows that held some may lack others.
+    """
     is_calls = context.stream.name is StreamName.CALLS
     hidden = _hidden_call(context) if is_calls else _hidden_contact(context)
     if hidden is None:
@@ -47,7 +50,7 @@ def settle_silence(context: StreamContext) -> str | None:
     reason = f"the list holds nothing, not even a {what} that exists by its id: {hidden[:60]!r}"
 
     def work(connection: Connection) -> None:
-        context.ledger.verdicts.doubt_empty(connection, reason)
+        context.ledger.verdicts.doubt_run(connection, reason)
         try_next_time(connection, context.ledger)
 
     in_transaction(context.engine, work)

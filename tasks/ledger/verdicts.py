@@ -43,6 +43,10 @@ class Verdicts:
         held_none = and_(Window.claimed_by == self.holder, Window.fetched == 0)
         self._rule(connection, Verdict.UNPROVEN, reason, held_none)
 
+    def doubt_run(self, connection: Connection, reason: str) -> None:
+        """Takes back the proof of all that this run read."""
+        self._rule(connection, Verdict.UNPROVEN, reason, Window.claimed_by == self.holder)
+
     def doubt_since(self, connection: Connection, age: timedelta, reason: str) -> None:
         """Takes back the proof of what was read within `age`."""
         self._rule(connection, Verdict.UNPROVEN, reason, Window.finished_at > func.clock_timestamp() - age)
