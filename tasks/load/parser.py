@@ -19,7 +19,7 @@ from models.payload import required_id
 from models.provider import Stream
 from models.rows import Row
 
-READING = 2
+READING = 3
 """Raised when records are read in another way: known ones are then read again, though they are unchanged."""
 
 

@@ -30,7 +30,6 @@ from models.payload import (
     Maybe,
     Number,
     Phone,
-    Reference,
     Text,
     Time,
     distinct,
@@ -77,8 +76,16 @@ class PhoneNumber(TypedDict, total=False):
     countryIsoCode: Text
 
 
+class Linked(TypedDict, total=False):
+    """The contact of a party, and the identifier by which it was found."""
+
+    id: Label
+    identifierKey: Text
+    identifierValue: Phone
+
+
 class Party(TypedDict, total=False):
-    contact: Maybe[Reference]
+    contact: Maybe[Linked]
     number: Maybe[PhoneNumber]
 
 
@@ -147,12 +154,15 @@ def direction_of(call: Call) -> Direction:
 
 
 def number_of(party: Party, region: str | None) -> str | None:
-    number = part(party.get("number"))
-    if number.get("anonymous"):
-        return None
+    """The party's own, else the one by which its contact was found: also where the caller hides it."""
+    number, contact = part(party.get("number")), part(party.get("contact"))
     home = country(number.get("countryIsoCode"), region)
-    named = None if word(number.get("type")) == "webrtc" else number.get("number")
-    return international(named, home) or international(number.get("identity"), home)
+    shown = None
+    if not number.get("anonymous"):
+        named = None if word(number.get("type")) == "webrtc" else number.get("number")
+        shown = international(named, home) or international(number.get("identity"), home)
+    is_phone = word(contact.get("identifierKey")) == "phonenumber"
+    return shown or (international(contact.get("identifierValue"), home) if is_phone else None)
 
 
 def sides(call: Call, direction: Direction) -> tuple[Party, str | None, Party, str | None]:

@@ -288,6 +288,23 @@ def test_bird_parties() -> None:
     assert remote(number="sip:351910648518@example.com", type="sip") is None
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "found"),
+    [
+        ("phonenumber", "351910648518", "+351910648518"),
+        ("phonenumber", "+266696687", None),
+        ("emailaddress", "351910648518", None),
+    ],
+)
+def test_bird_number_of_the_linked_contact(key: str, value: str, found: str | None) -> None:
+    """A caller who hides the number, or shows none, is known by the number that the linked contact was found by."""
+    linked = {"contact": {"id": "c", "identifierKey": key, "identifierValue": value}}
+    for shown in (bird_party(number="anonymous", anonymous=True), bird_party(number=None)):
+        assert call_of("bird", bird_call(originator=shown | linked)).remote_e164 == found
+    other = bird_call(originator=bird_party(number="+351910648519") | linked)
+    assert call_of("bird", other).remote_e164 == "+351910648519"
+
+
 def test_bird_client_numbers() -> None:
     """A client is known by its caller id, never by digits of its own name."""
     call = bird_call(originator=bird_client("33612345678", identity="+3197004499437"))
