@@ -130,7 +130,7 @@ ADVICE = {
         "scheduled runs do not start",
         "Prefect plans them and no worker takes them, or it does not plan them at all. Nothing is read meanwhile.",
         "Start a worker (`prefect worker start --pool callweave`), or look why it is busy; resume the work pool if it "
-        "is paused.",
+        "is paused. `callweave check` says where Prefect plans no run at all.",
     ),
     Cause.SWITCHED_OFF: Advice(
         "a schedule is switched off",

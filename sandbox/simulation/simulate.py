@@ -94,7 +94,7 @@ class Player:
         self.life.calm()
         self._set(self.now + _LEARNT)
         ending = (Kind.FULL, Kind.CONTACTS, Kind.FULL, Kind.CONTACTS)
-        began, broken = self.now, [said for kind in ending for said in self._run(Step(kind, 0))]
+        began, broken = self.now, [said for kind in ending for said in self._run(Step(kind, 0), allow_deletes=True)]
         behind = [stream for stream in StreamName if not self._promises(stream).is_complete(began - _NEWEST)]
         broken += [f"{stream} are not complete although all is well again" for stream in behind]
         return broken + [f"an incident is open although all is well again: {one}" for one in self.watch.open()]
@@ -103,10 +103,10 @@ class Player:
         self.now = moment
         self.clock.set(moment)
 
-    def _run(self, step: Step) -> list[str]:
+    def _run(self, step: Step, **more: Any) -> list[str]:
         self.runs += 1
         with self._stir():
-            self.engine.run(**self._request(step))
+            self.engine.run(**self._request(step), **more)
         self._set(max(self.clock.now(), self.now) + _AFTER_A_RUN)
         broken = [said for stream in StreamName for said in self._broken(stream)]
         return broken + list(self.watch.broken(self.now))

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -50,6 +50,19 @@ def scheduled(client: Any) -> list[tuple[str, Any]]:
 def is_on(deployment: Any) -> bool:
     """Whether runs start by its schedule."""
     return not deployment.paused and any(schedule.active for schedule in deployment.schedules)
+
+
+def unplanned(
+    client: Any, deployed: Iterable[tuple[str, Any]], time_to_plan: timedelta = timedelta(minutes=5)
+) -> list[str]:
+    """Those that are on and of which Prefect plans no run, though they were there so long; it looks each minute."""
+    long_ago = datetime.now(UTC) - time_to_plan
+    told = [
+        f"{flow}/{one.name}"
+        for flow, one in deployed
+        if is_on(one) and (_changed_at(one) or long_ago) <= long_ago and _Runs(client, one.id).next_start() is None
+    ]
+    return sorted(told)
 
 
 def _deployed(client: Any, deployment: Any, flow: str, now: datetime) -> Deployed:

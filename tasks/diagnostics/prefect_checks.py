@@ -6,7 +6,7 @@ from typing import Any
 from models.errors import PrefectUnavailable, UsageError
 from tasks.alerts.automations import names
 from tasks.alerts.notifier import Channel
-from tasks.alerts.schedules import POOL, is_on, scheduled
+from tasks.alerts.schedules import POOL, is_on, scheduled, unplanned
 from tasks.diagnostics.checks import Result
 from tasks.prefect_server import all_parts, door, prefect_client
 from tasks.settings import Settings
@@ -26,11 +26,13 @@ def of_prefect(url: str, *, is_ours: bool, with_alerts: bool = True, pool: str =
             for result in _of_work(client, pool, names(with_alerts=with_alerts)):
                 yield result._replace(problem=None, is_note=True) if is_ours and result.problem else result
     except PrefectUnavailable as error:
-        cause = type(error.__cause__).__name__
-        yield Result(
-            "Prefect server",
-            f"it does not answer at {url} ({cause}); start it, or correct PREFECT_API_URL and its key",
-        )
+        yield Result("Prefect server", _unavailable(url, error.__cause__))
+
+
+def _unavailable(url: str, cause: BaseException | None) -> str:
+    if getattr(getattr(cause, "response", None), "status_code", None) in {401, 403}:
+        return f"it answers at {url} and refuses the password: set PREFECT_API_AUTH_STRING as the server has it"
+    return f"it does not answer at {url} ({type(cause).__name__}); start it, or correct PREFECT_API_URL and its key"
 
 
 def of_door(url: str) -> Result:
@@ -60,7 +62,13 @@ def _of_work(client: Any, name: str, automations: list[str]) -> Iterator[Result]
     online = [one for one in workers if one.status == "ONLINE"]
     offline = f"none is online: nothing scheduled runs. `prefect worker start --pool {name}`"
     yield Result(f"Prefect workers: {len(online)}", None if online else offline)
-    yield _of_schedules(scheduled(client))
+    deployed = scheduled(client)
+    yield _of_schedules(deployed)
+    if forgotten := unplanned(client, deployed):
+        why = (
+            "look for `Error scheduling` in the log of Prefect's server; its packages are to be those of the lock file"
+        )
+        yield Result("Prefect's plans", f"no run is planned of {', '.join(forgotten)}: {why}")
     known = [one for one in automations if client.read_automations_by_name(one)]
     missing = len(automations) - len(known)
     yield Result(

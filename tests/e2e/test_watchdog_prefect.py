@@ -13,14 +13,14 @@ import psycopg
 import pytest
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import DeploymentScheduleCreate, WorkPoolCreate, WorkPoolUpdate
-from prefect.client.schemas.schedules import IntervalSchedule
+from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule
 from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
 from prefect.states import Failed, Scheduled
 
 from models.alerts.incident import Cause, Key
 from models.alerts.rules import Deployed, of_schedules
 from tasks.alerts.automations import FOLDER, apply, names
-from tasks.alerts.schedules import deployments
+from tasks.alerts.schedules import deployments, unplanned
 from tasks.diagnostics.prefect_checks import of_prefect
 from tasks.embedded import EmbeddedPostgres, Stack, client_environ
 from tests.e2e.test_cli import Branch
@@ -90,11 +90,11 @@ def deployed(client: SyncPrefectClient, name: str) -> Deployed:
     return found
 
 
-def deploy(client: SyncPrefectClient, name: str) -> Any:
+def deploy(client: SyncPrefectClient, name: str, when: CronSchedule | None = None) -> Any:
     """A deployment whose schedule lies far ahead, so that nothing is planned but what the test plans."""
     later = IntervalSchedule(interval=timedelta(days=30), anchor_date=datetime.now(UTC) + timedelta(days=10))
     flow = client.create_flow_from_name("sync-bird")
-    schedule = DeploymentScheduleCreate(schedule=later, active=True)
+    schedule = DeploymentScheduleCreate(schedule=when or later, active=True)
     return client.create_deployment(flow, name, schedules=[schedule], parameters={"streams": ["calls"]})
 
 
@@ -119,6 +119,23 @@ def test_schedules(client: SyncPrefectClient) -> None:
     client.pause_deployment(id_)
     assert deployed(client, "quiet").is_on is False
     client.delete_deployment(id_)
+
+
+def test_daily_schedules_are_planned(client: SyncPrefectClient) -> None:
+    """Prefect's server plans runs of a schedule by cron; `check` names deployments of which it plans none."""
+    far, daily = deploy(client, "far"), deploy(client, "daily", CronSchedule(cron="17 3 * * *", timezone="UTC"))
+
+    def forgotten() -> list[str]:
+        found = [("sync-bird", client.read_deployment(one)) for one in (far, daily)]
+        return unplanned(client, found, timedelta(0))
+
+    assert eventually(lambda: "sync-bird/daily" not in forgotten())
+    planned = forgotten()
+    client.create_flow_run_from_deployment(far, state=Scheduled(scheduled_time=datetime.now(UTC)))
+    assert planned in ([], ["sync-bird/far"])
+    assert forgotten() == []
+    client.delete_deployment(far)
+    client.delete_deployment(daily)
 
 
 def test_a_server_shared_with_many(client: SyncPrefectClient, servers: Stack) -> None:
