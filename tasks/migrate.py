@@ -18,21 +18,48 @@ from sqlalchemy import Connection
 from models.errors import UsageError
 from tasks.database import connect, database_errors, one_engine
 from tasks.embedded import postgres
+from tasks.rights import grant, missing_roles
 
 
 def upgrade(database_url: str) -> None:
-    """Raises `UsageError` behind a pooler: one upgrade at a time is seen to by a lock of the session."""
+    """Raises `UsageError` of a newer version's database, or behind a pooler: a lock of the session is needed."""
     with connect(database_url) as session:
         if session.is_pooled:
             raise UsageError("DATABASE_URL leads to a pooler: for `callweave migrate` let it lead to Postgres itself.")
+    if newer := newer_revision(database_url):
+        raise UsageError(
+            f"The database is at migration {newer}, of a newer version of Callweave. This one may go on using it; to "
+            "migrate it, install the newer one."
+        )
     with _connection(database_url) as connection:
         command.upgrade(_config(connection), "head")
 
 
 def is_behind(database_url: str) -> bool:
+    """Whether migrations are to be run first. Not where a newer version ran its own: old code still works on them."""
+    current, known = _revisions(database_url)
+    return current is None or current in known[1:]
+
+
+def newer_revision(database_url: str) -> str | None:
+    """The migration that the database is at, where this version does not know it."""
+    current, known = _revisions(database_url)
+    return current if current is not None and current not in known else None
+
+
+def grant_rights(database_url: str) -> list[str]:
+    """Makes the roles that read and judge, with their rights; those that are missing all the same."""
+    with one_engine(database_url) as engine, database_errors(), engine.begin() as connection:
+        grant(connection)
+        return missing_roles(connection)
+
+
+def _revisions(database_url: str) -> tuple[str | None, list[str]]:
+    """Where the database is, and all that are known, the newest first."""
     with _connection(database_url) as connection:
         current = MigrationContext.configure(connection).get_current_revision()
-        return current != ScriptDirectory.from_config(_config(connection)).get_current_head()
+        scripts = ScriptDirectory.from_config(_config(connection))
+        return current, [script.revision for script in scripts.walk_revisions()]
 
 
 def drift(database_url: str) -> str | None:

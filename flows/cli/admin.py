@@ -3,6 +3,7 @@
 import sys
 from argparse import Namespace
 from collections.abc import Iterable
+from contextlib import nullcontext
 
 from flows.cli.local import running_stack
 from flows.cli.status import show_incidents
@@ -15,7 +16,8 @@ from tasks.database import one_engine
 from tasks.home import database
 from tasks.identity.linker import undo_merge
 from tasks.identity.merges import Merge, merges
-from tasks.migrate import upgrade
+from tasks.migrate import grant_rights, upgrade
+from tasks.rights import advice
 from tasks.settings import Settings
 
 BLIND = (
@@ -24,14 +26,17 @@ BLIND = (
 )
 
 
-def migrate(_options: Namespace) -> int:
+def migrate(options: Namespace) -> int:
     settings = Settings()
-    if url := settings.general.database_url:
-        upgrade(url)
-    else:
-        with database(settings):
-            pass
-    sys.stderr.write("The database is at the newest migration.\n")
+    own = settings.general.database_url
+    with nullcontext(own) if own else database(settings) as url:
+        if not options.grants:
+            upgrade(url)
+        missing = grant_rights(url)
+    which = "The database of DATABASE_URL" if own else "The embedded database"
+    sys.stderr.write(f"{which} is at the newest migration.\n" if not options.grants else f"{which}: rights are set.\n")
+    if missing:
+        sys.stderr.write(f"Note: {advice(missing)}.\n")
     return 0
 
 

@@ -73,7 +73,8 @@ def _up(commands: Commands) -> None:
 
 
 def _migrate(commands: Commands) -> None:
-    _add(commands, "admin", "migrate", "bring the database to the newest migration")
+    sub = _add(commands, "admin", "migrate", "bring the database to the newest migration, and set the rights on v1")
+    sub.add_argument("--grants", action="store_true", help="only the rights of callweave_reader and callweave_judge")
 
 
 def _check(commands: Commands) -> None:

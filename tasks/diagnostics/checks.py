@@ -19,6 +19,7 @@ from tasks.extract.context import StreamContext
 from tasks.extract.page import open_page
 from tasks.extract.probes import observe
 from tasks.load.parser import Parser
+from tasks.rights import advice, missing_roles, without_rights
 
 FARTHEST = 30.0
 """Seconds between two clocks. The newest minute is left alone, so that less than this loses nothing."""
@@ -47,6 +48,10 @@ def of_database(connection: Connection) -> Iterator[Result]:
     version = str(connection.execute(VERSION).scalar_one()).partition(" ")[0]
     yield Result(f"database: Postgres {version}, at the newest migration")
     yield Result("database: rights", _missing_rights(connection))
+    if missing := missing_roles(connection):
+        yield Result(f"database: {advice(missing)}", is_note=True)
+    if closed := without_rights(connection):
+        yield Result("database: roles", f"{' and '.join(closed)} may not use v1: run `callweave migrate`")
     began = time.time()
     theirs = connection.execute(CLOCK).scalar_one().timestamp()
     yield Result("database: clock", _apart(theirs, began, "the database's"))

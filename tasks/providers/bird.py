@@ -30,6 +30,7 @@ from models.payload import (
     Maybe,
     Number,
     Phone,
+    Reference,
     Text,
     Time,
     distinct,
@@ -76,10 +77,7 @@ class PhoneNumber(TypedDict, total=False):
     countryIsoCode: Text
 
 
-class Linked(TypedDict, total=False):
-    """The contact of a party, and the identifier by which it was found."""
-
-    id: Label
+class Linked(Reference, total=False):
     identifierKey: Text
     identifierValue: Phone
 
@@ -157,21 +155,18 @@ def number_of(party: Party, region: str | None) -> str | None:
     """The party's own, else the one by which its contact was found: also where the caller hides it."""
     number, contact = part(party.get("number")), part(party.get("contact"))
     home = country(number.get("countryIsoCode"), region)
-    shown = None
-    if not number.get("anonymous"):
-        named = None if word(number.get("type")) == "webrtc" else number.get("number")
-        shown = international(named, home) or international(number.get("identity"), home)
-    is_phone = word(contact.get("identifierKey")) == "phonenumber"
-    return shown or (international(contact.get("identifierValue"), home) if is_phone else None)
+    named = None if word(number.get("type")) == "webrtc" else number.get("number")
+    shown = () if number.get("anonymous") else (named, number.get("identity"))
+    linked = contact.get("identifierValue") if word(contact.get("identifierKey")) == "phonenumber" else None
+    return next(filter(None, (international(one, home) for one in (*shown, linked))), None)
 
 
 def sides(call: Call, direction: Direction) -> tuple[Party, str | None, Party, str | None]:
     """The other party and its address, ours and its address."""
     caller = part(call.get("originator")), call.get("from")
     called = part(call.get("receiver")), call.get("to")
-    if direction is Direction.UNKNOWN:
-        return {}, None, {}, None
-    return (*called, *caller) if direction is Direction.OUTBOUND else (*caller, *called)
+    known = {Direction.OUTBOUND: (*called, *caller), Direction.INBOUND: (*caller, *called)}
+    return known.get(direction, ({}, None, {}, None))
 
 
 def to_call(call: Call, region: str | None, _details: list[Any]) -> CallRow:
@@ -199,9 +194,9 @@ def to_call(call: Call, region: str | None, _details: list[Any]) -> CallRow:
 
 
 def to_contact(contact: Contact, region: str | None, details: list[Any]) -> ContactRow:
-    attributes = part(contact.get("attributes"))
-    identifiers = [*part(contact.get("featuredIdentifiers")), *NUMBERS.validate_python(details)]
-    values = [(word(pair.get("key")), pair.get("value")) for pair in identifiers if pair]
+    attributes, identifiers = part(contact.get("attributes")), part(contact.get("featuredIdentifiers"))
+    pairs = filter(None, (*identifiers, *NUMBERS.validate_python(details)))
+    values = [(word(pair.get("key")), pair.get("value")) for pair in pairs]
     numbers = (international(value, region) for key, value in values if key == "phonenumber")
     return ContactRow(
         external_id=required_id(contact["id"]),
@@ -215,13 +210,10 @@ def to_contact(contact: Contact, region: str | None, details: list[Any]) -> Cont
 
 def missing_identifiers(credentials: Credentials, contact: Contact) -> str | None:
     featured = part(contact.get("featuredIdentifiers"))
-    if (contact.get("identifierCount") or 0) <= len(featured):
-        return None
-    return workspace(credentials, f"contacts/{segment(contact['id'])}/identifiers")
+    rest = workspace(credentials, f"contacts/{segment(contact['id'])}/identifiers")
+    return rest if (contact.get("identifierCount") or 0) > len(featured) else None
 
 
-CallDirection = Literal["incoming", "outgoing"]
-CallType = Literal["pstn", "sip", "webrtc"]
 CallStatus = Literal[
     "accepted", "starting", "ringing", "ongoing", "completed", "no-answer", "busy", "failed", "cancelled", "scheduled"
 ]
@@ -229,8 +221,8 @@ CallStatus = Literal[
 
 class CallFilters(ListFilters):
     status: CallStatus | None = Field(None, description="Status of the call")
-    type: CallType | None = Field(None, description="Kind of the call")
-    direction: CallDirection | None = Field(None, description="Direction as Bird logs it")
+    type: Literal["pstn", "sip", "webrtc"] | None = Field(None, description="Kind of the call")
+    direction: Literal["incoming", "outgoing"] | None = Field(None, description="Direction as Bird logs it")
     to: str | None = Field(None, min_length=1, max_length=100, description="Called address")
     from_: str | None = Field(None, alias="from", min_length=1, max_length=100, description="Calling address")
     duration: int | None = Field(None, ge=0, description="Seconds")

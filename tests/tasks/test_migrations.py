@@ -8,8 +8,11 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from models.errors import UsageError
+from tasks.database import one_engine
 from tasks.embedded import EmbeddedPostgres
-from tasks.migrate import drift, is_behind, upgrade
+from tasks.migrate import drift, grant_rights, is_behind, upgrade
+from tasks.rights import ROLES, advice, without_rights
 from tests.support.patience import PATIENCE
 
 TEXT, TIME, BIG, BOOL, JSON, TEXTS = "text", "timestamp with time zone", "bigint", "boolean", "jsonb", "text[]"
@@ -175,17 +178,63 @@ def granted(connection: psycopg.Connection, relation: str, rights: str) -> objec
     return row and row[0]
 
 
-def test_without_the_right_to_make_roles(cluster: EmbeddedPostgres, empty_database_url: str) -> None:
-    """An owner who may not make roles migrates all the same."""
-    name = psycopg.conninfo.conninfo_to_dict(empty_database_url)["dbname"]
+def of_a_humble_owner(cluster: EmbeddedPostgres, url: str) -> str:
+    """The same database, owned by a role that may not make roles."""
+    name = psycopg.conninfo.conninfo_to_dict(url)["dbname"]
     with psycopg.connect(cluster.url("postgres"), autocommit=True) as connection:
         connection.execute("DROP ROLE IF EXISTS humble")
         connection.execute("CREATE ROLE humble LOGIN")
         connection.execute(f"ALTER DATABASE {name} OWNER TO humble")
-    url = empty_database_url.replace("postgres@", "humble@")
+    return url.replace("postgres@", "humble@")
+
+
+def test_without_the_right_to_make_roles(cluster: EmbeddedPostgres, empty_database_url: str) -> None:
+    """An owner who may not make roles migrates all the same."""
+    url = of_a_humble_owner(cluster, empty_database_url)
     upgrade(url)
 
     assert not is_behind(url)
+
+
+@pytest.mark.usefixtures("database_url")
+def test_roles_that_come_later(cluster: EmbeddedPostgres, empty_database_url: str) -> None:
+    """Where the owner may not make roles they are named with the cure; made by somebody else, they get their rights."""
+    url = of_a_humble_owner(cluster, empty_database_url)
+    with psycopg.connect(cluster.url("postgres"), autocommit=True) as admin:
+        for name in ROLES:
+            admin.execute(f"ALTER ROLE {name} RENAME TO {name}_aside")
+        try:
+            upgrade(url)
+            assert grant_rights(url) == list(ROLES)
+            assert "CREATE ROLE callweave_reader NOLOGIN" in advice(list(ROLES))
+            for name in ROLES:
+                admin.execute(f"CREATE ROLE {name} NOLOGIN")
+            with one_engine(url) as engine, engine.connect() as connection:
+                assert without_rights(connection) == list(ROLES)
+            assert grant_rights(url) == []
+            with one_engine(url) as engine, engine.connect() as connection:
+                assert without_rights(connection) == []
+            with psycopg.connect(empty_database_url, autocommit=True) as reader:
+                reader.execute("SET ROLE callweave_reader")
+                reader.execute("SELECT * FROM v1.call, v1.complete_up_to()")
+        finally:
+            with psycopg.connect(empty_database_url, autocommit=True) as here:
+                for name in ROLES:
+                    here.execute(f"DROP OWNED BY {name}")
+            for name in ROLES:
+                admin.execute(f"DROP ROLE {name}")
+                admin.execute(f"ALTER ROLE {name}_aside RENAME TO {name}")
+
+
+def test_a_newer_version_s_database(empty_database_url: str) -> None:
+    """A migration that this version does not know is no reason to stop; to migrate it, it says what is needed."""
+    upgrade(empty_database_url)
+    with psycopg.connect(empty_database_url, autocommit=True) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+
+    assert not is_behind(empty_database_url)
+    with pytest.raises(UsageError, match="at migration 9999, of a newer version"):
+        upgrade(empty_database_url)
 
 
 def test_deleted_is_final(connection: psycopg.Connection) -> None:
