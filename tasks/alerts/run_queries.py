@@ -11,10 +11,10 @@ from models.alerts.rules import Streak, of_runs
 from models.wording import counted
 from tasks.alerts.queries import rows
 from tasks.client.redaction import outward
+from tasks.ledger import verdicts
 from tasks.ledger.receipt import STOPPED
 
-DEAD = "interval '2 minutes'"
-"""Without a heartbeat for so long, a run's process is gone; `v1.sync_status` judges alike."""
+DEAD = f"interval '{verdicts.DEAD.total_seconds():.0f} seconds'"
 ENDED = f"""
     SELECT *, coalesce(finished_at, heartbeat_at) AS ended_at, state = 'running' AS killed,
            state = 'completed' OR (state = 'partial' AND held_back > 0 AND error_kind IS NULL) AS well

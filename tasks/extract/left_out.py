@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from models.request import Brake
+from tasks.database import in_transaction
 from tasks.extract.context import StreamContext
 from tasks.extract.deletions import DeletesHeldBack, Missing, confirm_deletions
 from tasks.extract.run_plan import RunPlan
@@ -42,6 +43,11 @@ class LeftOut:
         for context in self._empty:
             if reason := settle_silence(context):
                 yield not_proven(reason)
+
+    def drop(self) -> None:
+        """Gives up what is still undecided at the end of a run that failed or was stopped."""
+        for context in self._empty:
+            in_transaction(context.engine, context.ledger.verdicts.drop_empty)
 
 
 def not_proven(reason: str) -> str:

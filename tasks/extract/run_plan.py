@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from models.coverage import LAG, Span
 from models.request import Request
 from models.vocabulary import Origin, StreamName
+from tasks.database import in_transaction
 from tasks.extract.context import StreamContext
 from tasks.extract.lookup import forget_settled, not_final
 from tasks.ledger.planner import Planner
@@ -50,6 +51,7 @@ class RunPlan:
             self._open(context)
 
     def _open(self, context: StreamContext) -> None:
+        in_transaction(context.engine, context.ledger.verdicts.drop_left_empty)
         planner, paging, request = self._planner(context), context.stream.paging, self.request
         full = request.full or (bool(request.filters) and not request.backfill)
         origin = Origin.RANGE if request.until or request.backfill else Origin.LIVE

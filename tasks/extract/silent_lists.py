@@ -19,12 +19,14 @@ from tasks.extract.prober import Prober
 from tasks.ledger.observations import try_next_time
 
 INSTANT = timedelta(milliseconds=1)
+MOST_ASKED = 5
+"""Of the newest calls, while the provider denies one after the other: it may have deleted them."""
 MOST_CALLS = 20
 """The newest, whose contacts a list of contacts is to show."""
 
 
-class Newest(NamedTuple):
-    """The newest call that we hold of a list."""
+class Held(NamedTuple):
+    """A call that we hold of a list."""
 
     external_id: str
     began: datetime
@@ -58,13 +60,14 @@ def settle_silence(context: StreamContext) -> str | None:
 
 
 def _hidden_call(context: StreamContext) -> str | None:
-    """The newest call that we hold, where the list does not show it and the provider knows it by its id."""
-    newest = _newest(context)
-    if newest is None or _is_listed(context, newest):
-        return None
-    exists = isinstance(ask_by_id(context, newest.external_id), str)
-    # One that was said by then to have begun at another time is no longer the newest.
-    return newest.external_id if exists and _newest(context) == newest else None
+    """Of the newest calls that we hold the first that exists by its id, where the list does not show it."""
+    for call in _newest(context):
+        if _is_listed(context, call):
+            return None
+        # One that was said by then to have begun at another time tells nothing.
+        if isinstance(ask_by_id(context, call.external_id), str) and call in _newest(context):
+            return call.external_id
+    return None
 
 
 def _hidden_contact(context: StreamContext) -> str | None:
@@ -89,20 +92,18 @@ def _ours(context: StreamContext, table: type[Call | Contact]) -> tuple[ColumnEl
     return table.provider == context.key["provider"], table.account == context.key["account"]
 
 
-def _newest(context: StreamContext) -> Newest | None:
+def _newest(context: StreamContext) -> list[Held]:
     alive = and_(Call.deleted_at.is_(None), Call.vanished_at.is_(None), Call.scope == context.listing.scope)
     old_enough = Call.started_at < func.now() - LAG
     query = select(Call.external_id, Call.started_at).where(*_ours(context, Call), alive, old_enough)
-    query = query.order_by(Call.started_at.desc()).limit(1)
     with database_errors(), context.engine.connect() as connection:
-        row = connection.execute(query).first()
-    return Newest(*row) if row else None
+        return [Held(*row) for row in connection.execute(query.order_by(Call.started_at.desc()).limit(MOST_ASKED))]
 
 
-def _is_listed(context: StreamContext, newest: Newest) -> bool:
+def _is_listed(context: StreamContext, call: Held) -> bool:
     tally, stream = Tally(), context.stream
-    span = Span(newest.began, newest.began + INSTANT) if stream.time_filter else None
+    span = Span(call.began, call.began + INSTANT) if stream.time_filter else None
     try:
-        return newest.external_id in Prober(context, tally).rows(stream, limit=stream.paging.limit, span=span).ids
+        return call.external_id in Prober(context, tally).rows(stream, limit=stream.paging.limit, span=span).ids
     finally:
         context.receipt.add_requests(tally.requests)

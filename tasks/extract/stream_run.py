@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from threading import Event
@@ -97,6 +98,8 @@ class StreamRun:
     def end(self) -> None:
         if self.receipt.error is None and self.receipt.counts.fetched == 0 and self.plan.expects_records:
             _warn_of_silence(self.contexts)
+        with suppress(DatabaseUnavailable):
+            self.left_out.drop()
         self.receipt.close()
         held = self.left_out.held_back
         self._stored.end(error_kind=self._error_kind, **(held.columns if held else {}))

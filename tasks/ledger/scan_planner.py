@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Connection, and_, func, or_, select, updat
 from models.coverage import Span, needed
 from models.pagination import Paging
 from models.tables.ledger import ScanPart, Window
-from models.vocabulary import Origin, WindowState
+from models.vocabulary import Origin, Verdict, WindowState
 from tasks.database import in_transaction
 from tasks.ledger.planner import Planner
 from tasks.ledger.scans import first_part, forget
@@ -39,7 +39,7 @@ class ScanPlanner:
             now, alike = self.planner.lock(connection), self._alike(asked, origin)
             if self._goes_on(connection, alike, asked, full=full):
                 return
-            span, exhaustive = asked, full or asked is None or self._order_is_unsure(connection)
+            span, exhaustive = asked, full or asked is None or self._is_unsure(connection)
             if asked is not None and not exhaustive:
                 if not (spans := needed(asked, self.planner.coverage(connection, asked), now, self.planner.lookback)):
                     return
@@ -84,6 +84,12 @@ class ScanPlanner:
         its = ScanPart.window_id == Window.id
         query = select(ScanPart.doubted).join(Window, its).where(self.source.matches)
         return bool(connection.execute(query.order_by(Window.id.desc()).limit(1)).scalar())
+
+    def _is_unsure(self, connection: Connection) -> bool:
+        """Whether the list's order is, or a scan left out what exists: stopping early it would do so again."""
+        left_out = and_(self.source.matches, Window.scan_id.is_not(None), Window.state == "done")
+        unproven = select(Window.id).where(left_out, Window.verdict != Verdict.PROVEN)
+        return self._order_is_unsure(connection) or connection.execute(unproven.limit(1)).first() is not None
 
     def _order_is_unsure(self, connection: Connection) -> bool:
         """Whether the list's order went unconfirmed for a day, or was found wanting."""

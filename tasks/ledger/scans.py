@@ -194,8 +194,6 @@ class ScanEnd:
             return Ending(opened_more=False, came=came, denial=denial)
         if not came:
             self._rule(connection, NOTHING_CAME, moved=False)
-        if not self.scan.part.exhaustive:
-            return Ending(opened_more=False, came=came)
         missing = self.find_missing(connection, min(part.began_at for part in parts))
         if missing:
             self._rule(connection, UNDECIDED, moved=False)

@@ -7,8 +7,11 @@ from sqlalchemy import ColumnElement, Connection, and_, func, select, update
 
 from models.coverage import Span
 from models.proof import NOTHING_CAME
-from models.tables.ledger import Window
-from models.vocabulary import Verdict
+from models.tables.ledger import Run, Window
+from models.vocabulary import Verdict, WindowState
+
+DEAD = timedelta(minutes=2)
+"""Without a heartbeat for so long, a run's process is gone; `v1.sync_status` judges alike."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,17 @@ class Verdicts:
         which = self._empty if before is None else and_(self._empty, Window.finished_at <= before)
         self._rule(connection, Verdict.PROVEN, None, which)
 
+    def drop_empty(self, connection: Connection) -> None:
+        """Gives up what this run read that held no record and was never decided: it is as if it was not read."""
+        self._drop(connection, self._empty)
+
+    def drop_left_empty(self, connection: Connection) -> None:
+        """The same of runs that were killed: of whom nobody lives who had begun by then."""
+        same = (Run.provider == Window.provider, Run.account == Window.account, Run.stream == Window.stream)
+        alive = and_(Run.finished_at.is_(None), Run.heartbeat_at > func.clock_timestamp() - DEAD)
+        reader = select(Run.id).where(*same, alive, Run.started_at <= Window.finished_at)
+        self._drop(connection, and_(Window.reason == NOTHING_CAME.reason, ~reader.exists()))
+
     def doubt(self, connection: Connection, scan_id: str | None, span: Span | None, reason: str) -> None:
         """Takes back the proof of all that was read of `span`, or of a scan that has none: it is read again."""
         within = Window.scan_id == scan_id if span is None else overlaps(span)
@@ -54,6 +68,10 @@ class Verdicts:
     @property
     def _empty(self) -> ColumnElement[bool]:
         return and_(Window.claimed_by == self.holder, Window.reason == NOTHING_CAME.reason)
+
+    def _drop(self, connection: Connection, which: ColumnElement[bool]) -> None:
+        dropped = {"state": WindowState.SPLIT, "reason": "given up: its run ended before the list had shown a record"}
+        connection.execute(update(Window).where(self.its, Window.state == "done", which).values(**dropped))
 
     def _rule(self, connection: Connection, verdict: Verdict, reason: str | None, which: ColumnElement[bool]) -> None:
         read = and_(self.its, Window.state == "done", which)

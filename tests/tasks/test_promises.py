@@ -360,6 +360,44 @@ def test_silence_after_the_newest_call_went(own_sandbox: Sandbox, own_office: Of
     assert complete_up_to(own_office) > before
 
 
+def test_silence_after_the_newest_call_went_for_good(own_sandbox: Sandbox, own_office: Office) -> None:
+    """Where the newest call was deleted, and the lists then hold nothing, the next newest one tells."""
+    own_office.sync("sakari")
+    before = complete_up_to(own_office)
+    (newest,) = own_office.rows(
+        "SELECT external_id FROM v1.call WHERE deleted_at IS NULL ORDER BY started_at DESC LIMIT 1"
+    )
+    own_sandbox.remove("sakari", CALLS, newest["external_id"])
+    own_sandbox.deviations.add("suddenly-empty")
+    run = own_office.sync("sakari")
+
+    assert "exists by its id" in str(run.receipt.error)
+    assert complete_up_to(own_office) == before
+
+
+@pytest.mark.parametrize("killed", [True, False], ids=["killed", "stopped"])
+def test_what_was_left_undecided_is_dropped(own_sandbox: Sandbox, own_office: Office, killed: bool) -> None:
+    """What a run read empty and could not decide is no evidence: it stays unproven beside no older proof."""
+    own_office.sync("sakari")
+    before = complete_up_to(own_office)
+    own_sandbox.deviations.add("suddenly-empty")
+    run = own_office.run("sakari", full=True)
+    run.begin()
+    run.open()
+    drained(run)
+    if killed:
+        own_office.change("UPDATE sync_run SET heartbeat_at = heartbeat_at - interval '3 minutes'")
+    else:
+        run.abandon()
+    own_sandbox.deviations.clear()
+    own_office.sync("sakari")
+
+    left = own_office.rows("SELECT state, reason, fetched FROM sync_window WHERE verdict <> 'proven'")
+    assert any("given up" in one["reason"] for one in left)
+    assert [one for one in left if one["state"] == "done" and "no record came" in one["reason"]] == []
+    assert complete_up_to(own_office) > before
+
+
 def test_what_was_proven_before_a_change(own_sandbox: Sandbox, own_office: Office) -> None:
     """A range that is cut to days from some day on: what was proven since it was last tried is read once more."""
     own_office.sync("sakari")
