@@ -36,13 +36,17 @@ def up(_options: Namespace) -> int:
             opened.enter_context(sandbox_process(DEMO_CALLS))
         settings = Settings()
         os.environ["CALLWEAVE_HOME"] = str(settings.home)
-        say("Starting Postgres and Prefect's server; the first time takes up to a minute.")
+        own = settings.general
+        needed = {"Postgres": own.database_url, "Prefect's server": own.prefect_api_url}
+        if ours := [name for name, address in needed.items() if not address]:
+            say(f"Starting {' and '.join(ours)}; the first time takes up to a minute.")
         opened.enter_context(running_stack(settings))
         say("Installing the deployments, their schedules and the automations.")
         deploy()
         apply(settings.alert_url)
         _run_all_once()
-        say(f"Prefect's UI: {ui(settings)}\nPostgres:     {os.environ['DATABASE_URL']}\nCtrl-C stops everything.")
+        where = "that of DATABASE_URL" if own.database_url else os.environ["DATABASE_URL"]
+        say(f"Prefect's UI: {ui(settings)}\nPostgres:     {where}\nCtrl-C stops everything.")
         try:
             _keep_working(settings)
         except KeyboardInterrupt:

@@ -5,6 +5,9 @@ from typing import Any
 import pytest
 
 from flows.rendering.matching import brief
+from models.calibration.calibration import Calibration
+from models.calibration.clock import STILL, Track
+from tasks.matching.report import described
 
 ROW: dict[str, Any] = {
     "left": "bird:main",
@@ -53,3 +56,14 @@ SHOWN = {
 def test_clocks_in_words(changed: dict[str, Any], shown: dict[str, Any]) -> None:
     """No abbreviation, no True or False, no ratio without its meaning."""
     assert brief([ROW | changed]) == [SHOWN | shown]
+
+
+def test_a_calibration_of_an_older_version() -> None:
+    """What an older version had learnt in another form is not known until it is learnt again, and is no change then."""
+    pair = {"left_provider": "bird", "left_account": "main", "right_provider": "sakari", "right_account": "main"}
+    kept = {"version": 3, "adopted_at": None, "reason": "learnt", "is_prior": False, "support": 40}
+    old, new = {"design": 0, "offset": -10.3}, Calibration(support=50, track=Track(STILL.knots, STILL.offsets - 10.8))
+    (first,) = brief([described(pair | kept | {"parameters": old, "before": None})])
+    assert first["reads"] == "not known"
+    (then,) = brief([described(pair | kept | {"parameters": new.to_json(), "before": old})])
+    assert (then["reads"], then["moves"]) == ("10.8 s behind", "no")

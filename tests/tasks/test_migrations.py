@@ -182,10 +182,9 @@ def of_a_humble_owner(cluster: EmbeddedPostgres, url: str) -> str:
     """The same database, owned by a role that may not make roles."""
     name = psycopg.conninfo.conninfo_to_dict(url)["dbname"]
     with psycopg.connect(cluster.url("postgres"), autocommit=True) as connection:
-        connection.execute("DROP ROLE IF EXISTS humble")
-        connection.execute("CREATE ROLE humble LOGIN")
-        connection.execute(f"ALTER DATABASE {name} OWNER TO humble")
-    return url.replace("postgres@", "humble@")
+        connection.execute(f"CREATE ROLE humble_{name} LOGIN")
+        connection.execute(f"ALTER DATABASE {name} OWNER TO humble_{name}")
+    return url.replace("postgres@", f"humble_{name}@")
 
 
 def test_without_the_right_to_make_roles(cluster: EmbeddedPostgres, empty_database_url: str) -> None:
@@ -224,6 +223,18 @@ def test_roles_that_come_later(cluster: EmbeddedPostgres, empty_database_url: st
             for name in ROLES:
                 admin.execute(f"DROP ROLE {name}")
                 admin.execute(f"ALTER ROLE {name}_aside RENAME TO {name}")
+
+
+def test_a_table_that_somebody_reads(empty_database_url: str) -> None:
+    """A lock that is not given up ends the migration in words, and nothing was changed."""
+    upgrade(empty_database_url)
+    with psycopg.connect(empty_database_url) as other:
+        other.execute("UPDATE alembic_version SET version_num = '0018'")
+        other.execute("DROP VIEW v1.unmatched_call")
+        other.commit()
+        other.execute("LOCK TABLE unmatched_record IN ACCESS SHARE MODE")
+        with pytest.raises(UsageError, match=r"within five seconds: nothing was changed\. Stop it"):
+            upgrade(empty_database_url)
 
 
 def test_a_newer_version_s_database(empty_database_url: str) -> None:
