@@ -53,8 +53,10 @@ def _half_configured(settings: Settings, names: list[str]) -> Iterator[tuple[str
 
 def _all(settings: Settings, names: list[str]) -> Iterator[Result]:
     yield Result(f"configuration: {', '.join(names)}")
+    has_begun = False
     try:
         with _stack(settings) as url:
+            has_begun = True
             yield from _of_database(url)
             yield from _of_prefect(settings)
             for name in names:
@@ -66,6 +68,16 @@ def _all(settings: Settings, names: list[str]) -> Iterator[Result]:
         raise
     except CallweaveError as error:
         yield Result("database", str(error))
+        if not has_begun:
+            yield from _without_database(settings, names)
+
+
+def _without_database(settings: Settings, names: list[str]) -> Iterator[Result]:
+    """What can be tried all the same: keys cannot, since the budget of requests is kept there."""
+    yield Result(f"not tried without a database: {', '.join(names)}", is_note=True)
+    if url := settings.general.prefect_api_url:
+        yield from of_prefect(url, is_ours=False, with_alerts=settings.alert_url is not None)
+    yield from of_alerts(settings)
 
 
 def _of_account(opened: Runtime) -> Iterator[Result]:

@@ -59,9 +59,10 @@ ADVICE = {
     ),
     Cause.KILLED: Advice(
         "a run ended without a word",
-        "Its process was killed, or its machine stopped. What it had read is kept; its other windows are free again.",
+        "Its process was killed, its machine stopped, or Postgres was away then. What it had read is kept; its other "
+        "windows are free again.",
         "Nothing, if it was you: the next run goes on there. Else look for an out-of-memory kill or a restart on the "
-        "worker's machine.",
+        "worker's machine, or for minutes without Postgres.",
     ),
     Cause.BACKFILL: Advice(
         "a backfill did not complete",

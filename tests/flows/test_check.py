@@ -9,12 +9,14 @@ import pytest
 from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 from sqlalchemy import Engine
 
+from flows.cli.check import _all
 from sandbox.server import Sandbox
 from tasks.database import engine_for
 from tasks.diagnostics.checks import Result, of_account, of_behaviour, of_database
 from tasks.diagnostics.prefect_checks import of_alerts, of_prefect
 from tasks.embedded import EmbeddedPostgres
 from tasks.migrate import upgrade
+from tasks.settings import Settings
 from tests.support.alerts import Alerts
 from tests.support.builders import Json, Office
 from tests.support.relay import Asked, Relay, Reply, reply
@@ -174,6 +176,18 @@ def test_prefect_away() -> None:
         (found,) = of_prefect("http://127.0.0.1:9/api", is_ours=False)
 
     assert "does not answer at http://127.0.0.1:9/api" in str(found.problem)
+
+
+def test_without_a_database(office: Office) -> None:
+    """Where Postgres is away, Prefect and the alert channel are tried all the same, and what is not is named."""
+    away = {"DATABASE_URL": "postgresql://127.0.0.1:9/x", "PREFECT_API_URL": "http://127.0.0.1:9/api"}
+    with temporary_settings({PREFECT_API_URL: away["PREFECT_API_URL"], PREFECT_CLIENT_MAX_RETRIES: 0}):
+        results = {one.what: one.problem for one in _all(Settings(office.environ | away), ["sakari"])}
+
+    assert "Postgres" in str(results["database"])
+    assert "does not answer" in str(results["Prefect server"])
+    assert "not tried without a database: sakari" in results
+    assert any("CALLWEAVE_ALERT_URL" in what for what in results)
 
 
 def test_alert_channel(office: Office) -> None:
