@@ -86,10 +86,11 @@ class ScanPlanner:
         return bool(connection.execute(query.order_by(Window.id.desc()).limit(1)).scalar())
 
     def _is_unsure(self, connection: Connection) -> bool:
-        """Whether the list's order is, or a scan left out what exists: stopping early it would do so again."""
-        left_out = and_(self.source.matches, Window.scan_id.is_not(None), Window.state == "done")
-        unproven = select(Window.id).where(left_out, Window.verdict != Verdict.PROVEN)
-        return self._order_is_unsure(connection) or connection.execute(unproven.limit(1)).first() is not None
+        """Whether the list's order is, or the newest scan stopped early and left out what exists: so would this one."""
+        its = and_(self.source.matches, ScanPart.window_id == Window.id, Window.state == "done")
+        newest = select(~ScanPart.exhaustive & (Window.verdict != Verdict.PROVEN)).where(its)
+        left_out = connection.execute(newest.order_by(Window.id.desc()).limit(1)).scalar()
+        return bool(left_out) or self._order_is_unsure(connection)
 
     def _order_is_unsure(self, connection: Connection) -> bool:
         """Whether the list's order went unconfirmed for a day, or was found wanting."""

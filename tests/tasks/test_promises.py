@@ -269,6 +269,24 @@ def test_a_place_that_is_refused(own_sandbox: Sandbox, own_office: Office) -> No
     assert scans == {"open": 0, "begun_again": True}
 
 
+def test_a_scan_that_stops_early(own_sandbox: Sandbox, own_office: Office) -> None:
+    """A scheduled scan of a list without ranges is held against the calls that are held within its time."""
+    for number in range(30):
+        at = (datetime.now(UTC) - timedelta(minutes=2 + number)).isoformat()
+        call = skipcall_call(id=f"n{number:02}", startedAt=at, createdAt=at, endedAt=None)
+        own_sandbox.put("skipcall", CALLS, call)
+    for _ in range(2):
+        assert own_office.sync("skipcall", limit=5).receipt.error is None
+    before = complete_up_to(own_office)
+    own_sandbox.deviations.add("page-from-zero")
+
+    assert "leaves out records that exist" in str(own_office.sync("skipcall", limit=5).receipt.error)
+    assert complete_up_to(own_office) is None
+    own_sandbox.deviations.clear()
+    assert own_office.sync("skipcall", limit=5).receipt.error is None
+    assert complete_up_to(own_office) > before
+
+
 def complete_up_to(office: Office) -> datetime:
     (status,) = office.rows("SELECT complete_up_to FROM v1.sync_status")
     up_to: datetime = status["complete_up_to"]
