@@ -24,7 +24,7 @@ from tasks.rights import grant, missing_roles
 LOCK_NOT_AVAILABLE = "55P03"
 
 
-def upgrade(database_url: str) -> None:
+def upgrade(database_url: str, to: str = "head") -> None:
     """Raises `UsageError` of a newer version's database, or behind a pooler: a lock of the session is needed."""
     with connect(database_url) as session:
         if session.is_pooled:
@@ -35,7 +35,7 @@ def upgrade(database_url: str) -> None:
             "migrate it, install the newer one."
         )
     with _connection(database_url) as connection, _impatience():
-        command.upgrade(_config(connection), "head")
+        command.upgrade(_config(connection), to)
 
 
 @contextmanager

@@ -11,9 +11,11 @@ import pytest
 from models.errors import UsageError
 from tasks.database import one_engine
 from tasks.embedded import EmbeddedPostgres
+from tasks.matching.report import calibrations
 from tasks.migrate import drift, grant_rights, is_behind, upgrade
 from tasks.rights import ROLES, advice, without_rights
 from tests.support.patience import PATIENCE
+from tests.support.reconciled import reconcile
 
 TEXT, TIME, BIG, BOOL, JSON, TEXTS = "text", "timestamp with time zone", "bigint", "boolean", "jsonb", "text[]"
 KEY = {"provider": TEXT, "account": TEXT, "external_id": TEXT}
@@ -178,6 +180,21 @@ def granted(connection: psycopg.Connection, relation: str, rights: str) -> objec
     return row and row[0]
 
 
+OLD = "0008"
+OLD_RECORDS = """
+    INSERT INTO call (id, provider, account, external_id, digest, source_updated_at, observed_at, started_at, direction,
+                      outcome, is_final, payload, remote_e164)
+    SELECT id, provider, 'a', 'x', '', now(), now(), now() - interval '2 days', 'inbound', 'missed', true, '{}',
+           '+12125550123'
+    FROM (VALUES (1, 'p'), (2, 'q')) AS record (id, provider);
+    INSERT INTO call_member (call_id, unified_call_id, provider, account, speaks, confidence, by_prior, changed_at)
+    SELECT id, 1, provider, account, true, 0.99, false, now() FROM call;
+    INSERT INTO calibration (left_provider, left_account, right_provider, right_account, version, reason, is_prior,
+                             support, parameters)
+    VALUES ('p', 'a', 'q', 'a', 1, 'learnt', false, 40, '{"offset": -10.3}')
+"""
+
+
 def of_a_humble_owner(cluster: EmbeddedPostgres, url: str) -> str:
     """The same database, owned by a role that may not make roles."""
     name = psycopg.conninfo.conninfo_to_dict(url)["dbname"]
@@ -223,6 +240,23 @@ def test_roles_that_come_later(cluster: EmbeddedPostgres, empty_database_url: st
             for name in ROLES:
                 admin.execute(f"DROP ROLE {name}")
                 admin.execute(f"ALTER ROLE {name}_aside RENAME TO {name}")
+
+
+def test_from_an_older_version(empty_database_url: str) -> None:
+    """An older database, with calls, matches and clocks in their old form, is upgraded, read, and decided anew."""
+    upgrade(empty_database_url, OLD)
+    with psycopg.connect(empty_database_url) as connection:
+        connection.execute(OLD_RECORDS)
+    upgrade(empty_database_url)
+    with psycopg.connect(empty_database_url) as connection:
+        found = connection.execute("SELECT unified_call_id, record_count, providers FROM v1.unified_call").fetchall()
+    (clock,) = calibrations(empty_database_url)
+
+    assert found == [(1, 2, ["p", "q"])]
+    assert clock["is_prior"]
+    reconcile(empty_database_url, full=True)
+    with psycopg.connect(empty_database_url) as connection:
+        assert connection.execute("SELECT count(*) FROM v1.call WHERE unified_call_id IS NULL").fetchone() == (0,)
 
 
 def test_a_table_that_somebody_reads(empty_database_url: str) -> None:
