@@ -22,6 +22,8 @@ _CALLS = 24
 _AFTER_A_RUN = timedelta(minutes=1)
 _STIRRED = timedelta(seconds=50)
 """After a run begins, when what moves under it is said to have happened: later than its readings began."""
+_MOST_MOVES = 60
+"""Of one run: what is read twice for moving would else grow by being read."""
 _FIRST = BEGIN - timedelta(days=80)
 """Earlier than anything that a story asks for."""
 _NEWEST = timedelta(minutes=5)
@@ -149,6 +151,8 @@ class Player:
         def move() -> None:
             nonlocal count
             count += 1
+            if count > _MOST_MOVES:
+                return
             self.life.do(Step(kinds[(luck + count) % len(kinds)], luck + 7 * count), self.now + _STIRRED)
 
         return move
