@@ -70,7 +70,7 @@ def judge_scan(parts: Sequence[PartRead], came: int, *, exhaustive: bool, doubte
 
 def _counted(parts: Sequence[PartRead], came: int, *, doubted: bool) -> ScanOutcome:
     """By the total, where the provider says one."""
-    newest = _newest(parts)
+    newest = max(parts, key=lambda part: part.ended_at)
     # A part read ahead, beyond where the list broke off, is empty and says that nothing follows.
     says_more = any(part.says_more for part in parts)
     if came == newest.total and not says_more and not has_moved(parts):
@@ -78,10 +78,6 @@ def _counted(parts: Sequence[PartRead], came: int, *, doubted: bool) -> ScanOutc
     if not doubted and any(part.total is not None for part in parts):
         return ScanOutcome(Step.DOUBT)
     return ScanOutcome(Step.JUDGED, denied(came, newest.total, says_more=says_more))
-
-
-def _newest(parts: Sequence[PartRead]) -> PartRead:
-    return max(parts, key=lambda part: part.ended_at)
 
 
 def _has_ended(parts: Sequence[PartRead]) -> bool:

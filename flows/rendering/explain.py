@@ -4,7 +4,8 @@ from collections import Counter
 from datetime import datetime
 from typing import Any
 
-from flows.rendering.matching import MINUTE, in_steps
+from flows.rendering.matching import in_steps
+from models.calibration.blocks import MINUTE
 from tasks.client.redaction import masked
 
 Row = dict[str, Any]

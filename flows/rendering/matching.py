@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from flows.rendering.chart import uri
+from models.calibration.blocks import MINUTE
 from models.calibration.columns import Floats
 from models.matching.summary import ends, named_by_provider
 
@@ -40,7 +41,6 @@ def _bar(place: int, height: float, floor: float, colour: str) -> str:
     return f'<rect x="{left:.1f}" y="{top:.1f}" width="{width - 0.5:.1f}" height="{height:.1f}" fill="{colour}"/>'
 
 
-MINUTE = 60
 LENGTHS = {"duration": "its duration", "total": "start to end", "talk": "answer to end"}
 """What an account's length of a call is taken from."""
 

@@ -46,7 +46,7 @@ class LeftOut:
 
     def drop(self) -> None:
         """Gives up what is still undecided at the end of a run that failed or was stopped."""
-        for context in self._empty:
+        for context in self.plan.contexts:
             in_transaction(context.engine, context.ledger.verdicts.drop_empty)
 
 

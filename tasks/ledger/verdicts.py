@@ -28,8 +28,8 @@ class Verdicts:
 
     def holds_empty(self, connection: Connection) -> bool:
         """Whether this run read what held no record, and it is still to be found out that the list holds any."""
-        which = and_(self.its, Window.state == "done", self._empty)
-        return connection.execute(select(select(Window.id).where(which).exists())).scalar_one()
+        found = select(Window.id).where(self._done, self._empty)
+        return connection.execute(select(found.exists())).scalar_one()
 
     def believe_empty(self, connection: Connection, before: datetime | None = None) -> None:
         """Proves what this run read that held no record: all of it, or what was read `before` the list held some."""
@@ -66,16 +66,19 @@ class Verdicts:
         self._rule(connection, Verdict.UNPROVEN, reason, Window.finished_at > func.clock_timestamp() - age)
 
     @property
+    def _done(self) -> ColumnElement[bool]:
+        return and_(self.its, Window.state == "done")
+
+    @property
     def _empty(self) -> ColumnElement[bool]:
         return and_(Window.claimed_by == self.holder, Window.reason == NOTHING_CAME.reason)
 
     def _drop(self, connection: Connection, which: ColumnElement[bool]) -> None:
         dropped = {"state": WindowState.SPLIT, "reason": "given up: its run ended before the list had shown a record"}
-        connection.execute(update(Window).where(self.its, Window.state == "done", which).values(**dropped))
+        connection.execute(update(Window).where(self._done, which).values(**dropped))
 
     def _rule(self, connection: Connection, verdict: Verdict, reason: str | None, which: ColumnElement[bool]) -> None:
-        read = and_(self.its, Window.state == "done", which)
-        connection.execute(update(Window).where(read).values(verdict=verdict, reason=reason))
+        connection.execute(update(Window).where(self._done, which).values(verdict=verdict, reason=reason))
 
 
 def overlaps(span: Span) -> ColumnElement[bool]:

@@ -8,6 +8,7 @@ import pytest
 
 from models.coverage import Sizes
 from sandbox.server import Sandbox
+from tasks.extract.stream_run import StreamRun
 from tests.support.builders import CALLS, CONTACTS, Json, Office, decoded, drained, sakari_call, skipcall_call
 from tests.support.relay import Asked, Relay, Reply, reply
 
@@ -293,6 +294,21 @@ def complete_up_to(office: Office) -> datetime:
     return up_to
 
 
+def remove_newest_call(sandbox: Sandbox, office: Office) -> None:
+    """The provider deletes the newest call that we hold."""
+    (newest,) = office.rows("SELECT external_id FROM v1.call WHERE deleted_at IS NULL ORDER BY started_at DESC LIMIT 1")
+    sandbox.remove("sakari", CALLS, newest["external_id"])
+
+
+def read_unsettled(office: Office, **request: Any) -> StreamRun:
+    """A run that has read its windows, and was not asked yet what to think of them."""
+    run = office.run("sakari", **request)
+    run.begin()
+    run.open()
+    drained(run)
+    return run
+
+
 @pytest.mark.parametrize("provider", ["sakari", "bird", "skipcall"])
 def test_silence_is_not_believed(own_sandbox: Sandbox, own_office: Office, provider: str) -> None:
     """A scheduled run whose lists hold nothing proves nothing while a call that we hold exists by its id."""
@@ -334,10 +350,7 @@ def test_silence_of_a_run_that_is_killed(own_sandbox: Sandbox, own_office: Offic
     own_office.sync("sakari")
     before = complete_up_to(own_office)
     own_sandbox.deviations.add("suddenly-empty")
-    run = own_office.run("sakari")
-    run.begin()
-    run.open()
-    drained(run)
+    read_unsettled(own_office)
 
     assert complete_up_to(own_office) == before
 
@@ -368,10 +381,7 @@ def test_silence_after_the_newest_call_went(own_sandbox: Sandbox, own_office: Of
     """Where the newest call was deleted meanwhile, its absence proves nothing against the list."""
     own_office.sync("sakari")
     before = complete_up_to(own_office)
-    (newest,) = own_office.rows(
-        "SELECT external_id FROM v1.call WHERE deleted_at IS NULL ORDER BY started_at DESC LIMIT 1"
-    )
-    own_sandbox.remove("sakari", CALLS, newest["external_id"])
+    remove_newest_call(own_sandbox, own_office)
     run = own_office.sync("sakari")
 
     assert run.receipt.error is None
@@ -382,10 +392,7 @@ def test_silence_after_the_newest_call_went_for_good(own_sandbox: Sandbox, own_o
     """Where the newest call was deleted, and the lists then hold nothing, the next newest one tells."""
     own_office.sync("sakari")
     before = complete_up_to(own_office)
-    (newest,) = own_office.rows(
-        "SELECT external_id FROM v1.call WHERE deleted_at IS NULL ORDER BY started_at DESC LIMIT 1"
-    )
-    own_sandbox.remove("sakari", CALLS, newest["external_id"])
+    remove_newest_call(own_sandbox, own_office)
     own_sandbox.deviations.add("suddenly-empty")
     run = own_office.sync("sakari")
 
@@ -399,10 +406,7 @@ def test_what_was_left_undecided_is_dropped(own_sandbox: Sandbox, own_office: Of
     own_office.sync("sakari")
     before = complete_up_to(own_office)
     own_sandbox.deviations.add("suddenly-empty")
-    run = own_office.run("sakari", full=True)
-    run.begin()
-    run.open()
-    drained(run)
+    run = read_unsettled(own_office, full=True)
     if killed:
         own_office.change("UPDATE sync_run SET heartbeat_at = heartbeat_at - interval '3 minutes'")
     else:
