@@ -39,7 +39,7 @@ class Step(StrEnum):
 
     JUDGED = "judged"
     MEND = "mend"  # parts that do not touch are read again from a page earlier
-    DOUBT = "doubt"  # the total did not come true: once more, each part until two readings are alike
+    DOUBT = "doubt"  # the total did not come true, or changed: once more, each part until two readings are alike
 
 
 class ScanOutcome(NamedTuple):

@@ -204,7 +204,7 @@ class ScanEnd:
         is_plain = judged.step is Step.JUDGED and (proof is None or proof == PROVEN)
         why = {
             Step.MEND: f"{len(judged.torn)} parts do not touch the one before: read again from a page earlier",
-            Step.DOUBT: "the total did not come true: each part is read until two readings are alike",
+            Step.DOUBT: "the total did not come true, or changed: each part is read until two readings are alike",
         }.get(judged.step, proof and f"{proof.verdict}{f', {proof.reason}' if proof.reason else ''}")
         level = logging.DEBUG if is_plain else logging.INFO
         log.log(
@@ -248,7 +248,7 @@ class ScanEnd:
 
     def _begin_doubting(self, connection: Connection, parts: list[PartRead]) -> Ending:
         """Begins the scan again, each part to be read until two readings of it are alike."""
-        again = "the records that came are not as many as the provider counted: read again"
+        again = "the provider counted other records than came, or counted otherwise under way: read again"
         self.scan.begin_again(connection, again, doubted=True, moved=has_moved(parts))
         return Ending(opened_more=True)
 
