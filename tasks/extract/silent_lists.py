@@ -13,7 +13,7 @@ from models.vocabulary import StreamName
 from tasks.client.transport import Tally
 from tasks.database import database_errors, in_transaction
 from tasks.extract.context import StreamContext
-from tasks.extract.deletions import FEW, ask_by_id
+from tasks.extract.deletions import ask_by_id
 from tasks.extract.lookup import look_up
 from tasks.extract.prober import Prober
 from tasks.ledger.observations import try_next_time
@@ -75,17 +75,19 @@ def _hidden_contact(context: StreamContext) -> str | None:
     for external_id in _named_contacts(context):
         with suppress(RecordNotFound):
             look_up(context, external_id)
+            break
     alive = and_(Contact.deleted_at.is_(None), Contact.vanished_at.is_(None))
     query = select(Contact.external_id).where(*_ours(context, Contact), alive).limit(1)
     with database_errors(), context.engine.connect() as connection:
         return connection.execute(query).scalar_one_or_none()
 
 
-def _named_contacts(context: StreamContext) -> list[str]:
-    newest = select(Call.contact_external_id.label("id")).where(*_ours(context, Call), Call.contact_external_id != "")
-    among = newest.order_by(Call.started_at.desc()).limit(MOST_CALLS).subquery()
+def _named_contacts(context: StreamContext) -> dict[str, None]:
+    """Those of the newest calls first: the provider may have deleted some since."""
+    named = select(Call.contact_external_id).where(*_ours(context, Call), Call.contact_external_id != "")
     with database_errors(), context.engine.connect() as connection:
-        return list(connection.execute(select(among.c.id).distinct().limit(FEW)).scalars())
+        ids = connection.execute(named.order_by(Call.started_at.desc()).limit(MOST_CALLS)).scalars()
+        return dict.fromkeys(str(id_) for id_ in ids)
 
 
 def _ours(context: StreamContext, table: type[Call | Contact]) -> tuple[ColumnElement[bool], ColumnElement[bool]]:

@@ -366,6 +366,21 @@ def test_silence_of_contacts(own_sandbox: Sandbox, own_office: Office) -> None:
     assert own_office.ids("sakari", CONTACTS) == set(own_sandbox.truth()["sakari"][CONTACTS])
 
 
+@pytest.mark.parametrize("left", range(6))
+def test_silence_of_contacts_where_most_are_gone(own_sandbox: Sandbox, own_office: Office, left: int) -> None:
+    """Contacts that the newest calls name may have been deleted: one that is left tells of the list."""
+    own_office.sync("sakari")
+    named = own_office.rows(
+        "SELECT contact_external_id AS id FROM call WHERE contact_external_id <> '' ORDER BY started_at DESC LIMIT 20"
+    )
+    ids = list(dict.fromkeys(one["id"] for one in named))
+    for id_ in own_sandbox.truth()["sakari"][CONTACTS].keys() - {ids[left]}:
+        own_sandbox.remove("sakari", CONTACTS, id_)
+    own_sandbox.deviations.add("suddenly-empty")
+
+    assert ids[left] in str(own_office.sync("sakari", CONTACTS).receipt.error)
+
+
 def test_silence_is_believed(own_sandbox: Sandbox, own_office: Office) -> None:
     """A night without calls is complete: the list still shows the newest call, for one more request."""
     own_office.sync("sakari")
