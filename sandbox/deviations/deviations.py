@@ -34,6 +34,8 @@ class Deviation:
     streams: tuple[str, ...] = ("calls", "contacts")
     order: str | None = None
     """How the lists run."""
+    is_read_whole: bool = False
+    """Whether all that is asked for is stored all the same."""
 
     def concerns(self, provider: str, stream: str) -> bool:
         return provider in self.providers and stream in self.streams
@@ -53,17 +55,29 @@ DEVIATIONS = {
     "failure-by-id": Deviation("a record asked for by id is an error in a 200", by_id=words.failure_by_id),
     "suddenly-empty": Deviation("every list is empty and says so", wrap=words.suddenly_empty),
     "nested-envelope": Deviation(
-        "lists stand in data.results beside data.metadata.pagination", ("skipcall",), wrap=pages.nested_envelope
+        "lists stand in data.results beside data.metadata.pagination",
+        ("skipcall",),
+        wrap=pages.nested_envelope,
+        is_read_whole=True,
     ),
-    "page-from-zero": Deviation("the first page is page 0", ("skipcall",), wrap=pages.page_from_zero),
+    "page-from-zero": Deviation(
+        "the first page is page 0", ("skipcall",), wrap=pages.page_from_zero, is_read_whole=True
+    ),
     "size-not-limit": Deviation(
         "`limit` is passed over; the page size is called `size`, by default 10",
         ("skipcall",),
         wrap=pages.size_not_limit,
+        is_read_whole=True,
     ),
-    "limit-capped": Deviation("a page holds at most 50 records, and does not say so", wrap=pages.limit_capped),
-    "page-beyond-404": Deviation("a page beyond the last is answered 404", _COUNTED, wrap=pages.page_beyond_404),
-    "page-beyond-400": Deviation("a page beyond the last is answered 400", _COUNTED, wrap=pages.page_beyond_400),
+    "limit-capped": Deviation(
+        "a page holds at most 50 records, and does not say so", wrap=pages.limit_capped, is_read_whole=True
+    ),
+    "page-beyond-404": Deviation(
+        "a page beyond the last is answered 404", _COUNTED, wrap=pages.page_beyond_404, is_read_whole=True
+    ),
+    "page-beyond-400": Deviation(
+        "a page beyond the last is answered 400", _COUNTED, wrap=pages.page_beyond_400, is_read_whole=True
+    ),
     "empty-page-says-more": Deviation(
         "every page but the first is empty and says that more follow", _COUNTED, wrap=pages.empty_page_says_more
     ),
@@ -71,28 +85,40 @@ DEVIATIONS = {
         "nothing comes from beyond the 290th record, though more is said to follow", _COUNTED, wrap=pages.offset_cap
     ),
     "empty-pages-with-tokens": Deviation(
-        "each page is behind six empty ones, each with a new token", ("bird",), wrap=pages.empty_pages_with_tokens
+        "each page is behind six empty ones, each with a new token",
+        ("bird",),
+        wrap=pages.empty_pages_with_tokens,
+        is_read_whole=True,
     ),
     "range-by-day": Deviation(
-        "the range is cut to whole days, without its last", _BOUNDED, wrap=RANGE_WRAPS["range-by-day"]
+        "the range is cut to whole days, without its last",
+        _BOUNDED,
+        wrap=RANGE_WRAPS["range-by-day"],
+        is_read_whole=True,
     ),
     "range-exclusive": Deviation(
-        "the range is without both of its ends", _BOUNDED, wrap=RANGE_WRAPS["range-exclusive"]
+        "the range is without both of its ends", _BOUNDED, wrap=RANGE_WRAPS["range-exclusive"], is_read_whole=True
     ),
-    "range-ignored": Deviation("the range is passed over", _BOUNDED, wrap=RANGE_WRAPS["range-ignored"]),
+    "range-ignored": Deviation(
+        "the range is passed over", _BOUNDED, wrap=RANGE_WRAPS["range-ignored"], is_read_whole=True
+    ),
     "range-too-long": Deviation(
-        "a range of more than 7 days is answered 400", _BOUNDED, wrap=RANGE_WRAPS["range-too-long"]
+        "a range of more than 7 days is answered 400", _BOUNDED, wrap=RANGE_WRAPS["range-too-long"], is_read_whole=True
     ),
     "range-by-other-time": Deviation(
-        "the range is of the time a call was last changed", _BOUNDED, table=tables.by_last_change, streams=("calls",)
+        "the range is of the time a call was last changed",
+        _BOUNDED,
+        table=tables.by_last_change,
+        streams=("calls",),
+        is_read_whole=True,
     ),
     "total-of-everything": Deviation(
         "the total is of all records, whatever range is asked for", _COUNTED, wrap=words.total_of_everything
     ),
     "total-too-large": Deviation("the total is three too high", _COUNTED, wrap=words.total_off(3)),
-    "total-too-small": Deviation("the total is three too low", _COUNTED, wrap=words.total_off(-3)),
+    "total-too-small": Deviation("the total is three too low", _COUNTED, wrap=words.total_off(-3), is_read_whole=True),
     "list-omits": Deviation("lists leave out some records, which are still answered by id", table=tables.omitting),
-    "order-oldest-first": Deviation("lists run oldest first", _COUNTED, order="oldest-first"),
+    "order-oldest-first": Deviation("lists run oldest first", _COUNTED, order="oldest-first", is_read_whole=True),
 }
 
 

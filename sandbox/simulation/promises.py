@@ -106,6 +106,13 @@ class Promises:
         other = sorted(id_ for id_ in truth.keys() | stored.keys() if truth.get(id_) != stored.get(id_))
         return f"{len(other)} of {len(truth)} records differ, such as {other[0]}" if other else None
 
+    def lacking(self, since: datetime) -> str | None:
+        """What the provider holds from `since` on and is not stored so, whatever is claimed."""
+        stored = self.stored()
+        held = {id_: one.payload for id_, one in self.truth().items() if one.started is None or one.started >= since}
+        lacking = sorted(id_ for id_, payload in held.items() if stored.get(id_) != payload)
+        return f"{len(lacking)} of {len(held)} records are not stored, such as {lacking[0]}" if lacking else None
+
     def is_complete(self, until: datetime) -> bool:
         """Whether the status says that nothing is missing up to some moment."""
         return any(row["complete_up_to"] and row["complete_up_to"] >= until for row in self._rows(_COMPLETE))
