@@ -199,7 +199,8 @@ def play(databases: Databases, story: Story) -> Outcome:
 def _player(clock: VirtualClock, sandbox: Sandbox, story: Story) -> Player:
     fast = {f"{story.provider.upper()}_REQUESTS_PER_SECOND": "1000"}
     settings = Settings(sandbox.environ | fast | {"CALLWEAVE_WORKERS": "1", "CALLWEAVE_HISTORY": "P70D"})
-    sandbox.deviations.numbers.empty_pages, sandbox.deviations.numbers.offset_cap = 1, 20
+    numbers = sandbox.deviations.numbers
+    numbers.empty_pages, numbers.offset_cap, numbers.default_size, numbers.limit_cap = 1, 20, 5, 4
     life = Life(sandbox, story.provider)
     return Player(clock, sandbox, life, Engine(settings, story.provider, clock.database_url), Watch(clock.database_url))
 
