@@ -1,4 +1,4 @@
-"""Windows that held no record: believed once a record came after them, or where the list hides none that exists."""
+"""Windows that held no record: believed once the list has shown that it hides none that exists."""
 
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -33,7 +33,7 @@ class Held(NamedTuple):
 
 
 def read_nothing(context: StreamContext) -> bool:
-    """Whether this run has read windows that held no record, and the list has shown none since."""
+    """Whether this run has read windows that held no record."""
     with database_errors(), context.engine.connect() as connection:
         return context.ledger.verdicts.holds_empty(connection)
 

@@ -1,7 +1,7 @@
 """What is thought of windows after they were read: confirmed by id, believed or doubted by what came later."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from sqlalchemy import ColumnElement, Connection, and_, func, select, update
 
@@ -27,14 +27,13 @@ class Verdicts:
         self._rule(connection, Verdict.PROVEN, reason, read)
 
     def holds_empty(self, connection: Connection) -> bool:
-        """Whether this run read what held no record, and it is still to be found out that the list holds any."""
+        """Whether this run read what held no record, and was not judged yet."""
         found = select(Window.id).where(self._done, self._empty)
         return connection.execute(select(found.exists())).scalar_one()
 
-    def believe_empty(self, connection: Connection, before: datetime | None = None) -> None:
-        """Proves what this run read that held no record: all of it, or what was read `before` the list held some."""
-        which = self._empty if before is None else and_(self._empty, Window.finished_at <= before)
-        self._rule(connection, Verdict.PROVEN, None, which)
+    def believe_empty(self, connection: Connection) -> None:
+        """Proves what this run read that held no record."""
+        self._rule(connection, Verdict.PROVEN, None, self._empty)
 
     def drop_empty(self, connection: Connection) -> None:
         """Gives up what this run read that held no record and was never decided: it is as if it was not read."""

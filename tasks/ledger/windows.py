@@ -153,14 +153,12 @@ class Ledger:
             raise ClaimLost
 
     def finish(self, connection: Connection, claim: Claim, progress: Progress, proof: Proof) -> None:
-        """Closes the window; a record that came proves what was read before it and held none. Raises `ClaimLost`."""
+        """Closes the window. Raises `ClaimLost`."""
         verdict = {"verdict": proof.verdict, "reason": proof.reason}
         self.record(connection, claim, progress, state=WindowState.DONE, finished_at=now_there, **verdict)
         if claim.part:
             its = ScanPart.window_id == claim.id
             connection.execute(update(ScanPart).where(its).values(**progress.part_columns))
-        if progress.counts.fetched:
-            self.verdicts.believe_empty(connection, before=claim.began_at)
 
     def open_part(self, connection: Connection, part: Part, window: dict[str, Any]) -> int:
         """Opens a window that is a part of a scan; `window` is its own row. Returns its id."""
