@@ -28,6 +28,8 @@ _FIRST = BEGIN - timedelta(days=80)
 """Earlier than anything that a story asks for."""
 _NEWEST = timedelta(minutes=5)
 """What is younger need not be complete yet."""
+_LONGEST_RANGE = timedelta(days=2)
+"""Where the provider refuses longer ones."""
 _MOST_SECONDS = 30
 """By which the clock is corrected."""
 _LEARNT = timedelta(days=8)
@@ -200,7 +202,7 @@ def _player(clock: VirtualClock, sandbox: Sandbox, story: Story) -> Player:
     fast = {f"{story.provider.upper()}_REQUESTS_PER_SECOND": "1000"}
     settings = Settings(sandbox.environ | fast | {"CALLWEAVE_WORKERS": "1", "CALLWEAVE_HISTORY": "P70D"})
     numbers = sandbox.deviations.numbers
-    numbers.empty_pages, numbers.offset_cap, numbers.default_size, numbers.limit_cap = 1, 20, 5, 4
+    numbers.offset_cap, numbers.default_size, numbers.limit_cap, numbers.longest_range = 20, 5, 4, _LONGEST_RANGE
     life = Life(sandbox, story.provider)
     return Player(clock, sandbox, life, Engine(settings, story.provider, clock.database_url), Watch(clock.database_url))
 
