@@ -1,9 +1,9 @@
 """Virtual time: a Postgres whose clock is a counter.
 
-The engine takes its time from the database. In a simulated one `now()` and `clock_timestamp()` are functions in front
-of the server's own on the search path, there before the tables and views are made, so that defaults and views use them
-too. Each look at the clock is a millisecond later than the one before; nothing else moves it but `set`. So a story is
-the same each time it is played, however fast the machine is.
+The engine takes its time from the database. In a simulated one `now()`, `clock_timestamp()` and `statement_timestamp()`
+are functions in front of the server's own on the search path, there before the tables and views are made, so that
+defaults and views use them too. Each look at the clock is a millisecond later than the one before; nothing else
+moves it but `set`. So a story is the same each time it is played, however fast the machine is and whatever the date.
 """
 
 from collections.abc import Iterator
@@ -27,6 +27,7 @@ _SHIM = """
         AS $$ SELECT to_timestamp(nextval('public.simulated_clock') / 1000.0) $$;
     CREATE FUNCTION public.now() RETURNS timestamptz STABLE LANGUAGE sql
         AS $$ SELECT to_timestamp(last_value / 1000.0) FROM public.simulated_clock $$;
+    CREATE FUNCTION public.statement_timestamp() RETURNS timestamptz STABLE LANGUAGE sql AS 'SELECT public.now()';
 """
 
 

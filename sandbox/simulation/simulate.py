@@ -34,6 +34,9 @@ _MOST_SECONDS = 30
 """By which the clock is corrected."""
 _LEARNT = timedelta(days=8)
 """After which what was found out about a provider is found out again."""
+_SHOWN = timedelta(days=1)
+"""For which an incident shows that the provider changed."""
+_TWICE = (Kind.FULL, Kind.CONTACTS, Kind.FULL, Kind.CONTACTS)
 UNSEEN = {"list-omits", "denied-by-id"}
 """Deviations by which a provider is wrong consistently, which no reader can see."""
 UNSEEN_AT_FIRST = {"suddenly-empty"}
@@ -100,7 +103,7 @@ class Player:
             return []
         self.sandbox.faults.clear()
         self._set(self.now + _LEARNT)
-        broken = self._read_twice()
+        broken = self._all_of(*_TWICE)
         lacking = {stream: self._promises(stream).lacking(_FIRST) for stream in StreamName}
         return broken + [f"{stream}: {said}, with {', '.join(deviations)}" for stream, said in lacking.items() if said]
 
@@ -108,14 +111,15 @@ class Player:
         """Once all is as assumed again, two runs of each stream make everything right."""
         self.life.calm()
         self._set(self.now + _LEARNT)
-        began, broken = self.now, self._read_twice()
+        began, broken = self.now, self._all_of(*_TWICE)
         behind = [stream for stream in StreamName if not self._promises(stream).is_complete(began - _NEWEST)]
         broken += [f"{stream} are not complete although all is well again" for stream in behind]
+        self._set(self.now + _SHOWN)
+        broken += self._all_of(Kind.SYNC, Kind.CONTACTS)
         return broken + [f"an incident is open although all is well again: {one}" for one in self.watch.open()]
 
-    def _read_twice(self) -> list[str]:
-        ending = (Kind.FULL, Kind.CONTACTS, Kind.FULL, Kind.CONTACTS)
-        return [said for kind in ending for said in self._run(Step(kind, 0), allow_deletes=True)]
+    def _all_of(self, *kinds: Kind) -> list[str]:
+        return [said for kind in kinds for said in self._run(Step(kind, 0), allow_deletes=True)]
 
     def _set(self, moment: datetime) -> None:
         self.now = moment
