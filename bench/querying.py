@@ -68,6 +68,10 @@ FILL = (
     SELECT 1, 'formed', left_call_id, right_call_id, unified_call_id, score, 'new record' FROM call_match
     """,
     "INSERT INTO unified_call SELECT * FROM unified_call_definition",
+    """
+    INSERT INTO carried_line (own_e164, provider, account)
+    SELECT DISTINCT own_e164, provider, account FROM call WHERE own_e164 IS NOT NULL
+    """,
     "INSERT INTO phone (e164) SELECT DISTINCT remote_e164 FROM call ORDER BY 1",
     """
     INSERT INTO contact (provider, account, external_id, digest, source_updated_at, observed_at, payload, first_name,

@@ -211,3 +211,14 @@ class UnifiedCall(Base):
     agents: Mapped[list[str]]
     contact_external_ids: Mapped[list[str]]
     hidden_number: Mapped[bool]
+    accounts: Mapped[list[str]]
+    """Those that hold a record of it, each as provider/account."""
+
+
+class CarriedLine(Base):
+    """A number of ours on which an account has held a call."""
+
+    __tablename__ = "carried_line"
+    own_e164: Mapped[str] = mapped_column(primary_key=True)
+    provider: Mapped[str] = mapped_column(primary_key=True)
+    account: Mapped[str] = mapped_column(primary_key=True)

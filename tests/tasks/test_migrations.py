@@ -44,10 +44,12 @@ VIEWS: dict[str, dict[str, str]] = {
     | {"person_id": BIG, "providers": TEXTS, "record_count": BIG, "confidence": "double precision"}
     | {"provisional": BOOL, "decided_at": TIME, "leg_count": BIG}
     | dict.fromkeys(["talk_seconds", "total_seconds", "ring_seconds"], "integer")
-    | {"agent": TEXT, "agents": TEXTS, "contact_external_ids": TEXTS, "hidden_number": BOOL},
+    | {"agent": TEXT, "agents": TEXTS, "contact_external_ids": TEXTS, "hidden_number": BOOL}
+    | {"accounts": TEXTS},
     "call_match": {f"{side}_{name}": TEXT for side in ("left", "right") for name in KEY}
     | {"unified_call_id": BIG, "rule": TEXT, "score": "double precision", "evidence": JSON, "decided_at": TIME},
-    "unmatched_call": KEY | {"reason": TEXT, "detail": JSON, "started_at": TIME},
+    "unmatched_call": KEY
+    | {"reason": TEXT, "detail": JSON, "started_at": TIME, "unified_call_id": BIG, "direction": TEXT, "outcome": TEXT},
     "sync_run": {"run_id": TEXT, "provider": TEXT, "account": TEXT, "stream": TEXT, "state": TEXT}
     | {"seconds": "double precision", "windows": BIG, "requests": BIG, "fetched": BIG, "inserted": BIG, "updated": BIG}
     | {"unchanged": BIG, "duplicate": BIG, "rejected": BIG, "deleted": BIG, "error": TEXT}

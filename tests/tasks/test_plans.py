@@ -15,8 +15,6 @@ from tests.support.fixtures import new_database
 CALLS = 100_000
 MOST_READ = 0.3
 """Share of the records that a question of a month may read; a year is stored."""
-LINES = "carried"
-"""In v1.missing_in: which lines an account carries is learnt from all of its calls, and no index tells it."""
 DOCUMENTS = ("docs/querying.md", "README.md")
 
 
@@ -56,8 +54,6 @@ def test_no_scan_of_all_calls(connection: psycopg.Connection[Any], statement: st
     ((explained,),) = connection.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}".encode()).fetchall()
     found = list(scans(explained[0]["Plan"]))
 
-    if "v1.missing_in" in statement:
-        found = [scan for scan in found if scan["Alias"] != LINES]
     assert [scan["Node Type"] for scan in found if "Seq Scan" in scan["Node Type"]] == []
     assert max((read(scan) for scan in found), default=0) <= MOST_READ * CALLS
 
