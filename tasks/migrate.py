@@ -24,8 +24,11 @@ from tasks.rights import grant, missing_roles
 LOCK_NOT_AVAILABLE = "55P03"
 
 
-def upgrade(database_url: str, to: str = "head") -> None:
-    """Raises `UsageError` of a newer version's database, or behind a pooler: a lock of the session is needed."""
+def upgrade(database_url: str, to: str = "head") -> int:
+    """Returns how many migrations were run.
+
+    Raises `UsageError` of a newer version's database, or behind a pooler: a lock of the session is needed.
+    """
     with connect(database_url) as session:
         if session.is_pooled:
             raise UsageError("DATABASE_URL leads to a pooler: for `callweave migrate` let it lead to Postgres itself.")
@@ -34,8 +37,10 @@ def upgrade(database_url: str, to: str = "head") -> None:
             f"The database is at migration {newer}, of a newer version of Callweave. This one may go on using it; to "
             "migrate it, install the newer one."
         )
+    before = _number(database_url)
     with _connection(database_url) as connection, _impatience():
         command.upgrade(_config(connection), to)
+    return _number(database_url) - before
 
 
 @contextmanager
@@ -69,6 +74,12 @@ def grant_rights(database_url: str) -> list[str]:
     with one_engine(database_url) as engine, database_errors(), engine.begin() as connection:
         grant(connection)
         return missing_roles(connection)
+
+
+def _number(database_url: str) -> int:
+    """Of the migrations that the database has seen."""
+    current, known = _revisions(database_url)
+    return 0 if current is None else len(known) - known.index(current)
 
 
 def _revisions(database_url: str) -> tuple[str | None, list[str]]:

@@ -9,6 +9,7 @@ from flows.cli.local import running_stack
 from flows.cli.status import show_incidents
 from flows.rendering import terminal
 from models.errors import UsageError
+from models.wording import counted
 from tasks.alerts.automations import apply
 from tasks.alerts.notifier import beat
 from tasks.alerts.store import read_open
@@ -29,15 +30,19 @@ BLIND = (
 def migrate(options: Namespace) -> int:
     settings = Settings()
     own = settings.general.database_url
-    with nullcontext(own) if own else database(settings) as url:
-        if not options.grants:
-            upgrade(url)
-        missing = grant_rights(url)
     which = "The database of DATABASE_URL" if own else "The embedded database"
-    sys.stderr.write(f"{which} is at the newest migration.\n" if not options.grants else f"{which}: rights are set.\n")
+    with nullcontext(own) if own else database(settings) as url:
+        done = "rights are set" if options.grants else _upgraded(url)
+        missing = grant_rights(url)
+    sys.stderr.write(f"{which}: {done}.\n")
     if missing:
         sys.stderr.write(f"Note: {advice(missing)}.\n")
     return 0
+
+
+def _upgraded(url: str) -> str:
+    ran = upgrade(url)
+    return f"{counted(ran, 'migration')} run, now at the newest" if ran else "at the newest migration already"
 
 
 def person(options: Namespace) -> int:

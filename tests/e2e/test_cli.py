@@ -324,7 +324,10 @@ def test_database_behind(desert: Shell, empty_database_url: str) -> None:
 
 def test_migrate(desert: Shell, empty_database_url: str) -> None:
     """`migrate` brings a database of the user's own up to date; a second time there is nothing to do."""
-    assert [desert.run("migrate", DATABASE_URL=empty_database_url).status for _ in range(2)] == [0, 0]
+    first, second = (desert.run("migrate", DATABASE_URL=empty_database_url) for _ in range(2))
+    assert (first.status, second.status) == (0, 0)
+    assert re.search(r"DATABASE_URL: \d+ migrations run, now at the newest", first.err)
+    assert "DATABASE_URL: at the newest migration already" in second.err
 
     done = desert.run("status", "--json", DATABASE_URL=empty_database_url)
     assert done.status == 0
