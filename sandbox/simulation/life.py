@@ -16,6 +16,8 @@ FAULTS = ("errors", "no-total", "total-lies", "newest-first", "oldest-first", "t
 _GOES_ON = {"sakari": "active", "bird": "ongoing", "skipcall": "in-progress"}
 _ENDED = {"sakari": "ended", "bird": "completed", "skipcall": "completed"}
 _LATE = timedelta(hours=6)
+_MOVES, _MOST_MOVES = (Kind.ARRIVE, Kind.CHANGE, Kind.VANISH, Kind.SETTLE), 60
+"""Of a list while it is read, and how many in one run."""
 
 
 class Life:
@@ -41,6 +43,17 @@ class Life:
         """Does what a step says, where it says something of the provider."""
         if act := self._acts.get(step.kind):
             act(step.luck, now)
+
+    def mover(self, luck: int, now: datetime) -> Callable[[], None]:
+        """What happens between two pages of a run, as if at `now`; not for ever, as a list would grow by being read."""
+        moves = [Step(_MOVES[(luck + turn) % len(_MOVES)], luck + 7 * turn) for turn in range(1, _MOST_MOVES + 1)]
+        left = iter(moves)
+
+        def move() -> None:
+            if step := next(left, None):
+                self.do(step, now)
+
+        return move
 
     def deviate(self, luck: int, names: tuple[str, ...]) -> None:
         """Begins one of the deviations `names`, or ends those that are on."""

@@ -22,8 +22,6 @@ _CALLS = 24
 _AFTER_A_RUN = timedelta(minutes=1)
 _STIRRED = timedelta(seconds=50)
 """After a run begins, when what moves under it is said to have happened: later than its readings began."""
-_MOST_MOVES = 60
-"""Of one run: what is read twice for moving would else grow by being read."""
 _FIRST = BEGIN - timedelta(days=80)
 """Earlier than anything that a story asks for."""
 _NEWEST = timedelta(minutes=5)
@@ -158,24 +156,11 @@ class Player:
         """Lets the lists move while they are read, where the story says so."""
         luck, self._stirred = self._stirred, None
         if luck is not None:
-            self.sandbox.between_pages(self._mover(luck))
+            self.sandbox.between_pages(self.life.mover(luck, self.now + _STIRRED))
         try:
             yield
         finally:
             self.sandbox.between_pages(None)
-
-    def _mover(self, luck: int) -> Callable[[], None]:
-        kinds = (Kind.ARRIVE, Kind.CHANGE, Kind.VANISH, Kind.SETTLE)
-        count = 0
-
-        def move() -> None:
-            nonlocal count
-            count += 1
-            if count > _MOST_MOVES:
-                return
-            self.life.do(Step(kinds[(luck + count) % len(kinds)], luck + 7 * count), self.now + _STIRRED)
-
-        return move
 
     def _promises(self, stream: StreamName) -> Promises:
         written = {id_: moment for (name, id_), moment in self.life.touched.items() if name == stream}
