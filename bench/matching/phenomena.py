@@ -60,6 +60,8 @@ class Account:
     """Share of starts that are late by up to 45 s."""
     at_end: bool = False
     """What it calls the start is the moment when the call ended."""
+    half: bool = False
+    """Its times are of a clock of twelve hours, without the half of the day."""
 
 
 @dataclass(frozen=True)
@@ -173,9 +175,9 @@ def _row(rng: Random, number: int, account: Account, one: Written) -> tuple[Any,
         number,
         one.remote,
         one.own,
-        _time((one.end if account.at_end else one.start + late) + off, account.grain),
-        _time(one.answer + off, account.grain) if one.answer is not None and account.says_answer else NO_TIME,
-        _time(one.end + off, account.grain) if account.says_end else NO_TIME,
+        _time((one.end if account.at_end else one.start + late) + off, account),
+        _time(one.answer + off, account) if one.answer is not None and account.says_answer else NO_TIME,
+        _time(one.end + off, account) if account.says_end else NO_TIME,
         -1 if account.duration == "none" else round(length) if talked or account.duration == "total" else 0,
         DIRECTIONS.index(Direction.OUTBOUND if one.outbound else Direction.INBOUND),
         OUTCOMES.index(one.outcome),
@@ -183,8 +185,9 @@ def _row(rng: Random, number: int, account: Account, one: Written) -> tuple[Any,
     )
 
 
-def _time(seconds: float, grain: float) -> int:
-    return int((START + seconds) // grain * grain * SECOND)
+def _time(seconds: float, account: Account) -> int:
+    at = (START + seconds) // account.grain * account.grain
+    return int((at - at % DAY + at % (DAY / 2) if account.half else at) * SECOND)
 
 
 def three(exchange: Writer = plain, dialer: Writer = plain, **changes: Any) -> tuple[Account, ...]:
@@ -239,6 +242,7 @@ TROUBLES = (
     Trouble("changes of the clocks", three(), step=changed_clocks),
     Trouble("late starts", three(tail=0.05)),
     Trouble("ends for starts", three(at_end=True, duration="talk")),
+    Trouble("twelve hours", three(half=True)),
     Trouble("whole minutes", three(grain=60.0)),
     Trouble("quarter hours", three(grain=900.0)),
     Trouble("a crowded main line", three(), people=0.004, outbound=0.1),

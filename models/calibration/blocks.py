@@ -107,6 +107,8 @@ class Stamps(NamedTuple):
     """The seconds on whose multiples they stand."""
     at_end: bool = False
     """They are the ends of the calls."""
+    half: bool = False
+    """They are of a clock of twelve hours, which does not write which half of the day it means."""
 
     @property
     def coarse(self) -> bool:

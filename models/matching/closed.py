@@ -4,9 +4,10 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from models.calibration.blocks import PAUSES, Keys, Rows, block_keys, ends_so_far, merged, own_lines, rows_of
-from models.calibration.calibration import Calibration
+from models.calibration.blocks import PAUSES, Keys, Rows, block_keys, ends_so_far, merged, near, own_lines, rows_of
+from models.calibration.calibration import BAND, Calibration
 from models.calibration.columns import Ints, Records
+from models.calibration.halves import HALF, by_one_clock
 from models.calibration.neighbours import components
 from models.matching.judgements import Judgement, settle
 from models.matching.leftovers import Stage
@@ -46,12 +47,8 @@ class Closed:
     def sides(self, pair: tuple[int, int]) -> Sides:
         if pair not in self._sides:
             known = self.known[pair]
-            left, right = (self.positions[one] for one in pair)
-            by_one = known.track.corrected(self.records["started"])
-            self._sides[pair] = Sides.of(
-                rows_of(self.records, left, self.keys, stamps=known.stamps[0]),
-                rows_of(self.records, right, self.keys, by_one, stamps=known.stamps[1]),
-            )
+            positions = self.positions[pair[0]], self.positions[pair[1]]
+            self._sides[pair] = Sides.of(*by_one_clock(self.records, positions, self.keys, known.stamps, known.track))
         return self._sides[pair]
 
 
@@ -72,9 +69,18 @@ def _chains(held: Closed) -> Iterable[tuple[Ints, Ints]]:
     for one, chosen in held.positions.items():
         if one not in paired:
             yield _chained(rows_of(held.records, chosen, held.keys))
-    for accounts, _ in held.learnt:
+    for accounts, known in held.learnt:
         sides = held.sides(accounts)
         yield from (_chained(sides.a), _chained(sides.b), _chained(merged(sides.a, sides.b)))
+        if any(stamp.half for stamp in known.stamps):
+            yield from _half_a_day_apart(sides)
+
+
+def _half_a_day_apart(sides: Sides) -> Iterable[tuple[Ints, Ints]]:
+    """Calls that have a say in which half of the day the other account means, wherever that put it."""
+    for halves in (-2, -1, 1, 2):
+        i, j = near(sides.a, sides.b, halves * HALF - BAND, halves * HALF + BAND)
+        yield sides.a.at[i], sides.b.at[j]
 
 
 def _chained(rows: Rows) -> tuple[Ints, Ints]:

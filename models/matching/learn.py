@@ -3,6 +3,7 @@
 Nothing is learnt where nothing corroborates that the two hold the same calls.
 """
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -14,6 +15,7 @@ from models.calibration.clock import Track, simplified
 from models.calibration.columns import SECOND, Floats, Ints, Records
 from models.calibration.corroboration import Agreement, agreement, mutual
 from models.calibration.durations import rounding
+from models.calibration.halves import HALF, by_one_clock, lost_half, unwrapped
 from models.calibration.offsets import WIDTHS, Found, find
 from models.matching.counting import counted, first_guess
 from models.matching.gap_zones import SURE, Round
@@ -34,6 +36,8 @@ LONG, ALONE, MANY_MORE = 60.0, 0.25, 1.3
 """Seconds of a long call; where these are alone so much more often than others, starts are read as ends; what is to be
 gained by it.
 """
+NEARLY = 0.9
+"""Of half a day, and of the pairs: a clock that does not jump so far and brings as many together is the better one."""
 NEAREST = 6.0
 """Seconds about the clock within which rows nearest to each other are asked whether they agree, at least."""
 
@@ -58,22 +62,35 @@ class Material(NamedTuple):
         stamps = Stamps(step_of_starts(records, left)), Stamps(step_of_starts(records, right))
         return cls(records, keys, left, right, lines, stamps, sampled)
 
-    def stamped(self, *at_end: bool) -> "Material":
-        """The same where the starts of either account are read as the ends of its calls."""
-        one, other = (stamp._replace(at_end=late) for stamp, late in zip(self.stamps, at_end, strict=True))
+    def stamped(self, *stamps: Stamps) -> "Material":
+        """The same where the starts of the two accounts are read in another way."""
+        one, other = stamps
         return self._replace(stamps=(one, other))
 
-    def rows(self, track: Track | None = None) -> tuple[Rows, Rows]:
-        """The rows of both accounts, by the left one's clock where one is given."""
-        started = self.records["started"] if track is None else track.corrected(self.records["started"])
+    def otherwise(self) -> Iterator["Material"]:
+        """The same where the starts of either account are read as the ends of its calls."""
+        one, other = self.stamps
+        yield self.stamped(one, other._replace(at_end=True))
+        yield self.stamped(one._replace(at_end=True), other)
+
+    def halved(self) -> Iterator["Material"]:
+        """The same where an account's starts may have lost which half of the day they mean."""
+        one, other = self.stamps
+        if lost_half(self.records, self.right, self.left):
+            yield self.stamped(one, other._replace(half=True))
+        if lost_half(self.records, self.left, self.right):
+            yield self.stamped(one._replace(half=True), other)
+
+    def rows(self) -> tuple[Rows, Rows]:
+        """The rows of both accounts, each by its own clock."""
         return (
             rows_of(self.records, self.left, self.keys, stamps=self.stamps[0]),
-            rows_of(self.records, self.right, self.keys, started, stamps=self.stamps[1]),
+            rows_of(self.records, self.right, self.keys, stamps=self.stamps[1]),
         )
 
     def sides(self, track: Track) -> Sides:
-        """Without rows of storms: they teach nothing, and are many."""
-        a, b = self.rows(track)
+        """By one clock, without rows of storms: they teach nothing, and are many."""
+        a, b = by_one_clock(self.records, (self.left, self.right), self.keys, self.stamps, track)
         return Sides.of(a.only(~a.storm), b.only(~b.storm))
 
 
@@ -104,19 +121,23 @@ def learn(material: Material) -> Calibration:
 
 
 def _as_stamped(material: Material) -> tuple[Material, Seen | None]:
-    """With the starts of one account read as the ends of its calls, where more comes together so, or nearer."""
+    """With the starts of one account read in another way, where more comes together so, or nearer."""
     best, seen = material, shared(material)
+    tries = list(material.halved())
     if seen is None or seen.clock.width > WIDTHS[0] or _long_ones_are_alone(seen):
-        for tried in (material.stamped(False, True), material.stamped(True, False)):
-            found = shared(tried)
-            if found is not None and (seen is None or _is_better(found, seen)):
-                best, seen = tried, found
+        tries += material.otherwise()
+    for tried in tries:
+        found = shared(tried)
+        if found is not None and (seen is None or _is_better(found, seen)):
+            best, seen = tried, found
     return best, seen
 
 
 def _is_better(found: Seen, seen: Seen) -> bool:
     nearer = found.clock.width < seen.clock.width and found.i.size >= seen.i.size
-    return nearer or found.i.size > MANY_MORE * seen.i.size
+    wander = float(np.ptp(seen.clock.track.offsets) - np.ptp(found.clock.track.offsets))
+    steadier = wander > NEARLY * HALF and found.i.size > NEARLY * seen.i.size
+    return nearer or steadier or found.i.size > MANY_MORE * seen.i.size
 
 
 def _long_ones_are_alone(seen: Seen) -> bool:
@@ -135,6 +156,8 @@ def shared(material: Material) -> Seen | None:
     clock = find(a, b) if len(a) and len(b) else None
     if clock is None:
         return None
+    if any(stamp.half for stamp in material.stamps):
+        clock = clock._replace(track=unwrapped(clock.track))
     sides = material.sides(clock.track)
     i, j = mutual(sides.a, sides.b, max(clock.width, NEAREST))
     agreed = agreement(sides.a, sides.b, i, j)
@@ -143,7 +166,7 @@ def shared(material: Material) -> Seen | None:
 
 def stands(material: Material, known: Calibration) -> bool:
     """Whether newer records bear out what is known: the clock, or that there is no sign of holding the same calls."""
-    seen = shared(material.stamped(*(one.at_end for one in known.stamps)))
+    seen = shared(material.stamped(*known.stamps))
     if seen is None:
         return True
     knots = seen.clock.track.knots

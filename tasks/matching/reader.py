@@ -10,6 +10,7 @@ import psycopg
 from models.calibration.blocks import LONGEST, PAUSES
 from models.calibration.calibration import BAND
 from models.calibration.columns import SECOND, Bools, Ints, Records
+from models.calibration.halves import HALF
 from models.matching.closed import Closed, Known, blocks_of
 from models.matching.decide import CAREFUL
 from models.matching.judgements import Judgement
@@ -48,9 +49,14 @@ class Knowledge:
 
     @property
     def offset(self) -> timedelta:
-        """How far apart two clocks stand, at most; where one tells ends for starts, by the length of a call more."""
+        """How far apart two clocks stand, at most; more where one tells ends for starts, or no half of the day."""
         learnt = [known for known in self.calibrations.values() if not known.is_prior]
-        offsets = [known.track.largest + LONGEST * any(one.at_end for one in known.stamps) for known in learnt]
+        offsets = [
+            known.track.largest
+            + LONGEST * any(one.at_end for one in known.stamps)
+            + 2 * HALF * any(one.half for one in known.stamps)
+            for known in learnt
+        ]
         return timedelta(seconds=max(offsets, default=0.0))
 
     @property

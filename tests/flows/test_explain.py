@@ -7,7 +7,13 @@ import pytest
 
 from flows.rendering.explain import coarse_clocks, nearest_call, sentences, side_by_side
 
-CLOCK = {"left": "a:main", "right": "b:main", "offset_seconds": 4.1, "shares_calls": True}
+CLOCK = {
+    "left": "a:main",
+    "right": "b:main",
+    "offset_seconds": 4.1,
+    "shares_calls": True,
+    "starts_lack_half_of_day": [False, False],
+}
 
 
 def member(provider: str, outcome: str, seconds: int | None, *, is_leg: bool = False) -> dict[str, Any]:
@@ -60,3 +66,11 @@ def test_side_by_side() -> None:
     assert shown["a"] == "11-20 12:00:05 missed"
     assert shown["b"] == ""
     assert "+33600000001" not in shown["number"]
+
+
+def test_a_clock_of_twelve_hours() -> None:
+    """Of an account that writes no half of the day it is said that its times may be half a day off."""
+    clock = CLOCK | {"starts_lack_half_of_day": [False, True]}
+
+    (_, said, *_) = sentences([member("a", "answered", 62), member("b", "answered", 62)], [], [clock], None, 0.99)
+    assert said == "b:main does not write which half of the day it means: its times may be 12 hours off."

@@ -18,7 +18,7 @@ STEP = 4
 WORLDS = {trouble.name: trouble for trouble in phenomena.TROUBLES}
 NAMES = (
     *("ring groups", "queues", "hidden, another line", "clock steps", "failed routes and redials", "forwarding"),
-    "ends for starts",
+    *("ends for starts", "twelve hours"),
 )
 PUT_OFF = "UPDATE call SET deleted_at = clock_timestamp(), changed_at = clock_timestamp() WHERE id = ANY(%s)"
 BRING_BACK = "UPDATE call SET deleted_at = NULL, changed_at = clock_timestamp() WHERE id = ANY(%s)"
