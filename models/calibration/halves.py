@@ -4,14 +4,12 @@ Such an account's starts all lie in one half of the day, whatever the other acco
 stands where the other account has a call of the same party: as written, or half a day from there.
 """
 
-from typing import NamedTuple
-
 import numpy as np
 
-from models.calibration.blocks import Keys, Rows, Stamps, rows_of
+from models.calibration.blocks import Keys, Rows, Stamps, near, rows_of
 from models.calibration.calibration import BAND
 from models.calibration.clock import Track
-from models.calibration.columns import SECOND, Bools, Floats, Ints, Records
+from models.calibration.columns import SECOND, Bools, Ints, Records
 
 HALF = 12 * 3600.0
 """Seconds."""
@@ -40,41 +38,31 @@ def unwrapped(track: Track) -> Track:
     return Track(track.knots, track.offsets - HALF * np.rint((track.offsets - base) / HALF))
 
 
-class _Starts(NamedTuple):
-    """Of the rows of one account."""
-
-    block: Ints
-    at: Floats
-    """Seconds, by the clock of both."""
-
-
 def by_one_clock(
     records: Records, positions: tuple[Ints, Ints], keys: Keys, stamps: tuple[Stamps, Stamps], track: Track
 ) -> tuple[Rows, Rows]:
     """The rows of two accounts, both by the left one's clock, `positions` being those of their records."""
     clocks = records["started"], track.corrected(records["started"])
-    starts = [_Starts(keys.block[at], clock[at] / SECOND) for at, clock in zip(positions, clocks, strict=True)]
     left, right = (
-        rows_of(records, at, keys, _whole(clock, at, own, other) if stamp.half else clock, stamp)
-        for at, clock, stamp, own, other in zip(positions, clocks, stamps, starts, starts[::-1], strict=True)
+        rows_of(records, at, keys, clock, stamp) for at, clock, stamp in zip(positions, clocks, stamps, strict=True)
     )
-    return left, right
+    return (
+        rows_of(records, positions[0], keys, _whole(clocks[0], left, right), stamps[0]) if stamps[0].half else left,
+        rows_of(records, positions[1], keys, _whole(clocks[1], right, left), stamps[1]) if stamps[1].half else right,
+    )
 
 
-def _whole(clock: Ints, at: Ints, own: _Starts, other: _Starts) -> Ints:
+def _whole(clock: Ints, own: Rows, other: Rows) -> Ints:
     """The clock with half a day added, or taken, where the other account has a call there and none as it is written."""
     as_written, later, earlier = (_meets(own, other, shift) for shift in (0.0, HALF, -HALF))
     shift = np.where(as_written, 0.0, np.where(later, HALF, np.where(earlier, -HALF, 0.0)))
     whole = clock.copy()
-    whole[at] += np.rint(shift * SECOND).astype(np.int64)
+    whole[own.at] += np.rint(shift * SECOND).astype(np.int64)
     return whole
 
 
-def _meets(own: _Starts, other: _Starts, shift: float) -> Bools:
+def _meets(own: Rows, other: Rows, shift: float) -> Bools:
     """Whether the other account has a call of the same block about `shift` seconds later."""
-    ranks = np.unique(np.concatenate([own.block, other.block]), return_inverse=True)[1]
-    origin = min(own.at.min(initial=0.0), other.at.min(initial=0.0)) - _DAY
-    x = ranks[: own.at.size] * 1e10 + own.at - origin + shift
-    y = np.sort(ranks[own.at.size :] * 1e10 + other.at - origin)
-    found: Bools = np.searchsorted(y, x + BAND, "right") > np.searchsorted(y, x - BAND, "left")
+    found = np.zeros(len(own), bool)
+    found[near(own, other, shift - BAND, shift + BAND)[0]] = True
     return found
