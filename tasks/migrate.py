@@ -32,15 +32,15 @@ def upgrade(database_url: str, to: str = "head") -> int:
     with connect(database_url) as session:
         if session.is_pooled:
             raise UsageError("DATABASE_URL leads to a pooler: for `callweave migrate` let it lead to Postgres itself.")
-    if newer := newer_revision(database_url):
+    before, known = _revisions(database_url)
+    if newer := _unknown(before, known):
         raise UsageError(
             f"The database is at migration {newer}, of a newer version of Callweave. This one may go on using it; to "
             "migrate it, install the newer one."
         )
-    before = _number(database_url)
     with _connection(database_url) as connection, _impatience():
         command.upgrade(_config(connection), to)
-    return _number(database_url) - before
+        return _place(_current(connection), known) - _place(before, known)
 
 
 @contextmanager
@@ -65,8 +65,7 @@ def is_behind(database_url: str) -> bool:
 
 def newer_revision(database_url: str) -> str | None:
     """The migration that the database is at, where this version does not know it."""
-    current, known = _revisions(database_url)
-    return current if current is not None and current not in known else None
+    return _unknown(*_revisions(database_url))
 
 
 def grant_rights(database_url: str) -> list[str]:
@@ -76,18 +75,24 @@ def grant_rights(database_url: str) -> list[str]:
         return missing_roles(connection)
 
 
-def _number(database_url: str) -> int:
-    """Of the migrations that the database has seen."""
-    current, known = _revisions(database_url)
+def _unknown(current: str | None, known: list[str]) -> str | None:
+    return current if current is not None and current not in known else None
+
+
+def _place(current: str | None, known: list[str]) -> int:
+    """How many migrations a database has seen."""
     return 0 if current is None else len(known) - known.index(current)
+
+
+def _current(connection: Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()
 
 
 def _revisions(database_url: str) -> tuple[str | None, list[str]]:
     """Where the database is, and all that are known, the newest first."""
     with _connection(database_url) as connection:
-        current = MigrationContext.configure(connection).get_current_revision()
         scripts = ScriptDirectory.from_config(_config(connection))
-        return current, [script.revision for script in scripts.walk_revisions()]
+        return _current(connection), [script.revision for script in scripts.walk_revisions()]
 
 
 def drift(database_url: str) -> str | None:
