@@ -4,7 +4,7 @@ from collections import Counter
 from datetime import datetime
 from typing import Any
 
-from flows.rendering.matching import HALF_A_DAY, in_steps
+from flows.rendering.matching import in_steps
 from models.calibration.blocks import MINUTE
 from tasks.client.redaction import masked
 
@@ -43,8 +43,8 @@ def clocks_of(accounts: list[str], clocks: list[Row]) -> list[str]:
             offset = clock["offset_seconds"]
             how = f"{abs(offset):.1f} s {'ahead of' if offset > 0 else 'behind'}" if offset else "level with"
             found.append(f"The clock of {clock['right']} is {how} that of {clock['left']}.")
-            halves = zip((clock["left"], clock["right"]), clock["starts_lack_half_of_day"], strict=True)
-            found += [f"{name} {HALF_A_DAY}: its times may be 12 hours off." for name, is_half in halves if is_half]
+            if clock["half_of_day_missing"]:
+                found.append("One of the two does not write its half of the day: they may be 12 hours apart.")
     return found
 
 

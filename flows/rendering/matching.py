@@ -13,8 +13,6 @@ WIDTH, HEIGHT = 720, 150
 SPAN = 60.0
 """Seconds on either side of the middle that the picture shows."""
 BARS = 120
-STAMPS = ("start_steps_seconds", "starts_are_ends", "starts_lack_half_of_day")
-HALF_A_DAY = "does not write which half of the day it means"
 
 
 def picture(before: Floats, after: Floats) -> str:
@@ -78,14 +76,12 @@ def _beside(offset: float) -> str:
 
 
 def _stamps(row: dict[str, Any], left: str, right: str) -> str:
-    """Which of two accounts write their starts otherwise than to the second, and when a call began."""
-    steps, ends, halves = (row[what] for what in STAMPS)
+    """What of the starts of two accounts is not to the second, not when a call began, or not of the whole day."""
     told = ""
-    for name, step, is_end, is_half in zip((left, right), steps, ends, halves, strict=True):
+    for name, step, is_end in zip((left, right), row["start_steps_seconds"], row["starts_are_ends"], strict=True):
         told += f", {name} {in_steps(step)}" if step >= MINUTE else ""
         told += f", {name} tells the end of a call as its start" if is_end else ""
-        told += f", {name} {HALF_A_DAY}" if is_half else ""
-    return told
+    return told + (", one of the two without the half of the day" if row["half_of_day_missing"] else "")
 
 
 def in_steps(seconds: int) -> str:

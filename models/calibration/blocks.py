@@ -108,7 +108,7 @@ class Stamps(NamedTuple):
     at_end: bool = False
     """They are the ends of the calls."""
     half: bool = False
-    """They are of a clock of twelve hours, which does not write which half of the day it means."""
+    """They are put into the half of the day in which the other account has the call: one of them does not write it."""
 
     @property
     def coarse(self) -> bool:

@@ -130,7 +130,7 @@ def described(row: dict[str, Any]) -> dict[str, Any]:
         "time_zone_fault_minutes": round(zone / 60) or None,
         "start_steps_seconds": [one.step for one in known.stamps],
         "starts_are_ends": [one.at_end for one in known.stamps],
-        "starts_lack_half_of_day": [one.half for one in known.stamps],
+        "half_of_day_missing": any(one.half for one in known.stamps),
         "drifts": known.track.knots.size > 1,
         "durations": _durations(known),
         "rounding": "/".join(str(step) for step in known.rounding),

@@ -21,7 +21,7 @@ ROW: dict[str, Any] = {
     "rounding": "1/1",
     "start_steps_seconds": [1, 1],
     "starts_are_ends": [False, False],
-    "starts_lack_half_of_day": [False, False],
+    "half_of_day_missing": False,
     "pairs": 1402,
 }
 SHOWN = {
@@ -43,8 +43,8 @@ SHOWN = {
         ({"start_steps_seconds": [1, 60]}, {"reads": "3.2 s behind, sakari to the minute"}),
         ({"starts_are_ends": [True, False]}, {"reads": "3.2 s behind, bird tells the end of a call as its start"}),
         (
-            {"starts_lack_half_of_day": [False, True]},
-            {"reads": "3.2 s behind, sakari does not write which half of the day it means"},
+            {"half_of_day_missing": True},
+            {"reads": "3.2 s behind, one of the two without the half of the day"},
         ),
         ({"drifts": True, "change_seconds": 1.5}, {"moves": "yes, +1.5 s since it was last learnt"}),
         (

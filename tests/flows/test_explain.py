@@ -12,7 +12,7 @@ CLOCK = {
     "right": "b:main",
     "offset_seconds": 4.1,
     "shares_calls": True,
-    "starts_lack_half_of_day": [False, False],
+    "half_of_day_missing": False,
 }
 
 
@@ -69,8 +69,8 @@ def test_side_by_side() -> None:
 
 
 def test_a_clock_of_twelve_hours() -> None:
-    """Of an account that writes no half of the day it is said that its times may be half a day off."""
-    clock = CLOCK | {"starts_lack_half_of_day": [False, True]}
+    """Where the half of the day is missing it is said that the times may be 12 hours apart; of which, nothing shows."""
+    clock = CLOCK | {"half_of_day_missing": True}
 
     (_, said, *_) = sentences([member("a", "answered", 62), member("b", "answered", 62)], [], [clock], None, 0.99)
-    assert said == "b:main does not write which half of the day it means: its times may be 12 hours off."
+    assert said == "One of the two does not write its half of the day: they may be 12 hours apart."
