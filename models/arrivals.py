@@ -62,6 +62,8 @@ class RecordPage(NamedTuple):
     """The digests among them: several such records may be the same to the byte."""
     is_repeated: bool = False
     """The same bytes came before in this window, so that nothing of it has to be loaded."""
+    ends: Sequence[Arrival | Rejection] = ()
+    """Where the list begins and where this page ends, of a list asked for by time; also where it is repeated."""
 
     @property
     def sorted_at(self) -> list[datetime | None]:

@@ -50,6 +50,11 @@ class Span:
         return self.until - self.since
 
 
+def instant(moment: datetime) -> Span:
+    """The shortest range that holds what began at a moment."""
+    return Span(moment, moment + timedelta(milliseconds=1))
+
+
 @dataclass(frozen=True, slots=True)
 class Coverage:
     """A span that was read to its end, and when the reading was finished."""

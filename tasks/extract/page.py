@@ -75,20 +75,27 @@ class PageRequester:
         mark = blake2b(answer.text.encode(), digest_size=16).digest() if self._known else b""
         if known := self._known.get(mark):
             return known
-        return self._opened(answer.text, answer.sent_at)
+        return self._opened(answer.text, answer.sent_at, is_first=position == context.stream.paging.start)
 
-    def _opened(self, body: str, sent_at: datetime) -> RecordPage:
+    def _opened(self, body: str, sent_at: datetime, *, is_first: bool) -> RecordPage:
         context = self.context
         envelope, records = open_page(context.provider, body, context.stream.items)
         found = [context.parser.identify(record, sent_at, context.listing.scope) for record in records]
-        arrivals = [timed(context, one) for one in found] if self._is_unbounded else found
+        ends = self._ends(len(found), is_first=is_first)
+        to_time = range(len(found)) if self._is_unbounded else ends
+        arrivals = [timed(context, one) if place in to_time else one for place, one in enumerate(found)]
         ids = [one.external_id or one.digest.hex() for one in arrivals]
         unnamed = frozenset(id_ for id_, one in zip(ids, arrivals, strict=True) if not one.external_id)
-        opened = RecordPage(envelope, arrivals, ids, unnamed)
+        opened = RecordPage(envelope, arrivals, ids, unnamed, ends=[arrivals[place] for place in ends])
         if self._may_come_again(opened):
             mark = blake2b(body.encode(), digest_size=16).digest()
             self._known[mark] = opened._replace(arrivals=(), is_repeated=True)
         return opened
+
+    def _ends(self, count: int, *, is_first: bool) -> list[int]:
+        """Where the list begins and where this page ends, of one asked for by time: compared with the range."""
+        is_bounded = self.span is not None and self.context.stream.time_filter is not None
+        return sorted({0, count - 1} if is_first else {count - 1}) if is_bounded and count else []
 
     @property
     def _is_unbounded(self) -> bool:
@@ -102,8 +109,8 @@ class PageRequester:
 
 
 def timed(context: StreamContext, arrival: Arrival | Rejection) -> Arrival | Rejection:
-    """The record with its row and the time its list is sorted by; as it is, where it cannot be read."""
-    if isinstance(arrival, Rejection):
+    """The record with its row and the time its list is sorted by; as it is, where it cannot be read or was already."""
+    if isinstance(arrival, Rejection) or arrival.row is not None:
         return arrival
     stream, parser = context.stream, context.parser
     try:
@@ -116,13 +123,31 @@ def timed(context: StreamContext, arrival: Arrival | Rejection) -> Arrival | Rej
 
 def refuse_ignored_range(context: StreamContext, span: Span, arrivals: Sequence[Arrival | Rejection]) -> None:
     """Raises `RangeIgnored` where all calls of a page began outside of the range that was asked for."""
+    began = _began(context, arrivals)
+    if began and len(astray := _astray(context, span, began)) == len(began):
+        raise RangeIgnored(f"{_said(span, astray)}; the next run tries why")
+
+
+def stray(context: StreamContext, span: Span, arrivals: Sequence[Arrival | Rejection]) -> str | None:
+    """Why a window is not proven in which calls from outside of its range came: others of it stand elsewhere then."""
+    astray = _astray(context, span, _began(context, arrivals)) if context.stream.time_filter else []
+    return _said(span, astray) if astray else None
+
+
+def _began(context: StreamContext, arrivals: Sequence[Arrival | Rejection]) -> list[datetime]:
+    rows = [one.row for one in (timed(context, one) for one in arrivals) if isinstance(one, Arrival)]
+    return [row.started_at for row in rows if isinstance(row, CallRow)]
+
+
+def _astray(context: StreamContext, span: Span, began: list[datetime]) -> list[datetime]:
     time_filter = context.stream.time_filter
     around = AROUND_DAYS if time_filter and time_filter.by_day else AROUND
-    rows = [one.row for one in (timed(context, one) for one in arrivals) if isinstance(one, Arrival)]
-    began = [row.started_at for row in rows if isinstance(row, CallRow)]
-    if began and not any(span.since - around <= one < span.until + around for one in began):
-        asked, came = f"{minute(span.since)} to {minute(span.until)}", f"{minute(min(began))} to {minute(max(began))}"
-        raise RangeIgnored(f"calls of {asked} were asked for and those of {came} came; the next run tries why")
+    return [one for one in began if not span.since - around <= one < span.until + around]
+
+
+def _said(span: Span, came: list[datetime]) -> str:
+    asked, others = f"{minute(span.since)} to {minute(span.until)}", f"{minute(min(came))} to {minute(max(came))}"
+    return f"calls of {asked} were asked for and those of {others} came"
 
 
 def within(span: Span | None, arrivals: Sequence[Arrival | Rejection]) -> list[Arrival | Rejection]:

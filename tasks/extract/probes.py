@@ -1,15 +1,18 @@
 """Tries what is assumed of a provider before anything is proven on it, and reads its lists as they really are."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 
 from models.assumptions import Observation, adapted, distrust, sizes_by
+from models.errors import ProviderError
 from models.provider import Stream
 from models.vocabulary import StreamName
 from tasks.client.transport import Tally
 from tasks.database import in_transaction
 from tasks.extract.context import StreamContext
+from tasks.extract.newest_call import hidden_call
 from tasks.extract.prober import Prober
 from tasks.extract.probing_pages import of_pages
 from tasks.extract.probing_ranges import RangeProbe
@@ -35,12 +38,21 @@ def _observations(prober: Prober, stream: Stream) -> Iterator[Observation]:
 def as_it_is(context: StreamContext, *, may_try: bool) -> StreamContext:
     """The context of a list by what was found of it; `may_try`: tries again what is due."""
     before = known(context.ledger)
-    if may_try and is_due(context.ledger):
+    if may_try and (is_due(context.ledger) or _hides_its_newest(by_observations(context, before))):
         found = observe(context)
         keep(context.ledger, found)
         _doubt_what_changed(context, before, found)
         before = known(context.ledger)
     return by_observations(context, before)
+
+
+def _hides_its_newest(context: StreamContext) -> bool:
+    """Whether the list, read as it was found, does not show the newest call within its moment: a range that is read
+    otherwise from now on would leave out others with it. Where it cannot be asked, the windows will say why.
+    """
+    with suppress(ProviderError):
+        return context.stream.time_filter is not None and hidden_call(context) is not None
+    return False
 
 
 def by_observations(context: StreamContext, found: list[Observation]) -> StreamContext:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, time, timedelta
 from typing import NamedTuple
 
 from models.assumptions import BY_DAY, IGNORED, WHOLE_LIST, Assumption, Observation, Standing
-from models.coverage import EDGE, Span
+from models.coverage import EDGE, Span, instant
 from models.errors import Rejected, RequestRefused
 from models.provider import Stream
 from models.rows import CallRow
@@ -19,7 +19,6 @@ TRIED = 3
 ABOUT_ALL = 0.9
 """Of the whole list's total, which may move between two requests."""
 LONG_AGO = Span(datetime(1990, 1, 1, tzinfo=UTC), datetime(1990, 1, 2, tzinfo=UTC))
-INSTANT = timedelta(milliseconds=1)
 SECOND, HOUR, DAY = timedelta(seconds=1), timedelta(hours=1), timedelta(days=1)
 LENGTHS = [*(timedelta(days=days) - timedelta(minutes=1) for days in (90, 30, 14, 7, 3, 1)), HOUR]
 """Ranges that are tried where a longer one is refused, the longest first."""
@@ -89,7 +88,11 @@ class RangeProbe:
 
     def _misses(self, call: Known) -> bool:
         """Twice in a row, while the list still holds the call: one that moves may miss it once."""
-        return not self._holds(call, _around(call)) and self._is_there(call) and not self._holds(call, _around(call))
+        return (
+            not self._holds(call, instant(call.began))
+            and self._is_there(call)
+            and not self._holds(call, instant(call.began))
+        )
 
     def _is_there(self, call: Known) -> bool:
         """Whether the list still holds the call: it may have moved meanwhile."""
@@ -97,7 +100,7 @@ class RangeProbe:
 
     def _total(self, call: Known, sample: Rows) -> Iterator[Observation]:
         """Nothing, where the list says no total, or is too short to tell the two apart."""
-        rows, paging = self.prober.rows(self.stream, limit=SAMPLE, span=_around(call)), self.stream.paging
+        rows, paging = self.prober.rows(self.stream, limit=SAMPLE, span=instant(call.began)), self.stream.paging
         total, of_all = paging.total(rows.page), paging.total(sample.page)
         if total is None or of_all is None or of_all < SAMPLE:
             return
@@ -109,17 +112,13 @@ class RangeProbe:
             yield Observation(Assumption.TOTAL, Standing.AS_ASSUMED, "", "the total counts the range")
 
 
-def _around(call: Known) -> Span:
-    return Span(call.began, call.began + INSTANT)
-
-
 def _elsewhere(call: Known) -> Iterator[Span]:
     """Ranges that cannot hold the call by its start, whether they are read as they stand or cut to whole days."""
     rest = Span(call.began + 2 * EDGE, datetime.combine(call.began.date() + DAY, time(), UTC) - 2 * EDGE)
     if rest.length > timedelta():
         yield rest
     if call.lasted > SECOND:
-        yield Span(call.began + call.lasted, call.began + call.lasted + INSTANT)
+        yield instant(call.began + call.lasted)
 
 
 def _otherwise(value: str, words: str) -> Observation:

@@ -1,35 +1,20 @@
 """Windows that held no record: believed once the list has shown that it hides none that exists."""
 
 from contextlib import suppress
-from datetime import datetime, timedelta
-from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, and_, func, select
+from sqlalchemy import Connection, and_, select
 
-from models.coverage import LAG, Span
 from models.errors import RecordNotFound
 from models.tables.records import Call, Contact
 from models.vocabulary import StreamName
-from tasks.client.transport import Tally
 from tasks.database import database_errors, in_transaction
 from tasks.extract.context import StreamContext
-from tasks.extract.deletions import ask_by_id
 from tasks.extract.lookup import look_up
-from tasks.extract.prober import Prober
+from tasks.extract.newest_call import hidden_call, ours
 from tasks.ledger.observations import try_next_time
 
-INSTANT = timedelta(milliseconds=1)
-MOST_ASKED = 5
-"""Of the newest calls, while the provider denies one after the other: it may have deleted them."""
 MOST_CALLS = 20
 """The newest, whose contacts a list of contacts is to show."""
-
-
-class Held(NamedTuple):
-    """A call that we hold of a list."""
-
-    external_id: str
-    began: datetime
 
 
 def read_nothing(context: StreamContext) -> bool:
@@ -44,7 +29,7 @@ def settle_silence(context: StreamContext) -> str | None:
     Then nothing that the run read is proven: the list is not as assumed, and windows that held some may lack others.
     """
     is_calls = context.stream.name is StreamName.CALLS
-    hidden = _hidden_call(context) if is_calls else _hidden_contact(context)
+    hidden = hidden_call(context) if is_calls else _hidden_contact(context)
     if hidden is None:
         in_transaction(context.engine, context.ledger.verdicts.believe_empty)
         return None
@@ -59,17 +44,6 @@ def settle_silence(context: StreamContext) -> str | None:
     return reason
 
 
-def _hidden_call(context: StreamContext) -> str | None:
-    """Of the newest calls that we hold the first that exists by its id, where the list does not show it."""
-    for call in _newest(context):
-        if _is_listed(context, call):
-            return None
-        # One that was said by then to have begun at another time tells nothing.
-        if isinstance(ask_by_id(context, call.external_id), str) and call in _newest(context):
-            return call.external_id
-    return None
-
-
 def _hidden_contact(context: StreamContext) -> str | None:
     """A contact that one of the newest calls names and the provider knows by its id."""
     for external_id in _named_contacts(context):
@@ -77,35 +51,14 @@ def _hidden_contact(context: StreamContext) -> str | None:
             look_up(context, external_id)
             break
     alive = and_(Contact.deleted_at.is_(None), Contact.vanished_at.is_(None))
-    query = select(Contact.external_id).where(*_ours(context, Contact), alive).limit(1)
+    query = select(Contact.external_id).where(*ours(context, Contact), alive).limit(1)
     with database_errors(), context.engine.connect() as connection:
         return connection.execute(query).scalar_one_or_none()
 
 
 def _named_contacts(context: StreamContext) -> dict[str, None]:
     """Those of the newest calls first: the provider may have deleted some since."""
-    named = select(Call.contact_external_id).where(*_ours(context, Call), Call.contact_external_id != "")
+    named = select(Call.contact_external_id).where(*ours(context, Call), Call.contact_external_id != "")
     with database_errors(), context.engine.connect() as connection:
         ids = connection.execute(named.order_by(Call.started_at.desc()).limit(MOST_CALLS)).scalars()
         return dict.fromkeys(str(id_) for id_ in ids)
-
-
-def _ours(context: StreamContext, table: type[Call | Contact]) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
-    return table.provider == context.key["provider"], table.account == context.key["account"]
-
-
-def _newest(context: StreamContext) -> list[Held]:
-    alive = and_(Call.deleted_at.is_(None), Call.vanished_at.is_(None), Call.scope == context.listing.scope)
-    old_enough = Call.started_at < func.now() - LAG
-    query = select(Call.external_id, Call.started_at).where(*_ours(context, Call), alive, old_enough)
-    with database_errors(), context.engine.connect() as connection:
-        return [Held(*row) for row in connection.execute(query.order_by(Call.started_at.desc()).limit(MOST_ASKED))]
-
-
-def _is_listed(context: StreamContext, call: Held) -> bool:
-    tally, stream = Tally(), context.stream
-    span = Span(call.began, call.began + INSTANT) if stream.time_filter else None
-    try:
-        return call.external_id in Prober(context, tally).rows(stream, limit=stream.paging.limit, span=span).ids
-    finally:
-        context.receipt.add_requests(tally.requests)

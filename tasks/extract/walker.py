@@ -118,6 +118,7 @@ class Walker:
         if result.pages <= self.claim.drifts:
             result.head += page.ids
         result.tail, result.last = page.ids, page.arrivals or result.last
+        result.ends = [*result.ends[:2], *page.ends]
         result.pages += 1
         result.filled += bool(seen.count)
 

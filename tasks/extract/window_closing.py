@@ -15,7 +15,7 @@ from models.vocabulary import Verdict
 from tasks.database import in_transaction
 from tasks.extract.context import StreamContext
 from tasks.extract.deletions import Missing, missing, missing_from_scan
-from tasks.extract.page import refuse_ignored_range
+from tasks.extract.page import refuse_ignored_range, stray
 from tasks.extract.window_end import WalkResult
 from tasks.ledger.scans import Scan
 from tasks.ledger.windows import Progress
@@ -77,8 +77,8 @@ class WindowClosing:
         return Finished(done=False, opened_more=True)
 
     def _finish(self, result: WalkResult, proof: Proof) -> Finished:
-        if self.context.distrust:
-            proof = Proof(Verdict.UNPROVEN, self.context.distrust, is_denied=True)
+        if reason := self.context.distrust or self._stray(result):
+            proof = Proof(Verdict.UNPROVEN, reason, is_denied=True)
         ledger, claim, progress = self.context.ledger, self.claim, self.progress
         says_all = proof.verdict is Verdict.PROVEN and not ledger.source.filtered
         ids = missing(self.context, claim.span, result.ids, claim.began_at) if says_all else []
@@ -87,6 +87,9 @@ class WindowClosing:
         self._note_end(proof if written is NOTHING_CAME else written)
         left_out = self._missing(ids, len(result.ids), proof.reason)
         return Finished(done=True, missing=left_out, denial=proof.reason if proof.is_denied else None)
+
+    def _stray(self, result: WalkResult) -> str | None:
+        return stray(self.context, self.claim.span, result.ends) if self.claim.span else None
 
     def _note_end(self, proof: Proof) -> None:
         """What is proven without more ado is for `--verbose` only: it would bury the rest in the log of a run."""

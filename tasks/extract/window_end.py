@@ -48,6 +48,8 @@ class WalkResult:
     """Ids of the last page."""
     last: Sequence[Arrival | Rejection] = ()
     """The records of the last page that held any; none where it was known already."""
+    ends: Sequence[Arrival | Rejection] = ()
+    """The first record and the last, of a list that was asked for by time."""
     moved: bool = False
     """Whether a page did not begin with what the page before ended with."""
     steps_back: int = 0
