@@ -7,13 +7,14 @@ from models.request import Brake
 from tasks.database import in_transaction
 from tasks.extract.context import StreamContext
 from tasks.extract.deletions import DeletesHeldBack, Missing, confirm_deletions
+from tasks.extract.named_records import settle_unlisted, unlisted
 from tasks.extract.run_plan import RunPlan
 from tasks.extract.silent_lists import read_nothing, settle_silence
 
 
 @dataclass(slots=True)
 class LeftOut:
-    """Records that did not come although they are held, and lists that held nothing."""
+    """Records that did not come although they are held or named, and lists that held nothing."""
 
     plan: RunPlan
     brake: Brake
@@ -25,11 +26,15 @@ class LeftOut:
 
     @property
     def is_nothing(self) -> bool:
-        return not (self._missing or self._empty)
+        return not (self._missing or self._empty or self._unlisted)
 
     @property
     def _empty(self) -> list[StreamContext]:
         return [context for context in self.plan.contexts if read_nothing(context)]
+
+    @property
+    def _unlisted(self) -> list[StreamContext]:
+        return [] if self.plan.is_partial_view else [one for one in self.plan.contexts if unlisted(one)]
 
     def settle(self) -> Iterator[str]:
         """Marks as deleted what the provider denies. Yields why lists are not believed, or deletes are held back."""
@@ -42,6 +47,9 @@ class LeftOut:
                 yield not_proven(outcome)
         for context in self._empty:
             if reason := settle_silence(context):
+                yield not_proven(reason)
+        for context in self._unlisted:
+            if reason := settle_unlisted(context):
                 yield not_proven(reason)
 
     def drop(self) -> None:

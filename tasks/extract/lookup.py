@@ -1,6 +1,7 @@
 """Single records, asked for by id: those a person names, and those that were not final when last seen."""
 
 from datetime import timedelta
+from typing import Any
 
 from sqlalchemy import and_, delete, func, or_, select
 from sqlalchemy.dialects.postgresql import insert as upsert
@@ -27,11 +28,13 @@ FIRST_GAP = timedelta(minutes=5)
 LONGEST_GAP = timedelta(hours=6)
 
 
-def look_up(context: StreamContext, external_id: str) -> Counts:
-    """Reads one record by its id and loads it. Raises `RecordNotFound`."""
+def look_up(context: StreamContext, external_id: str, named_by: Any = None) -> Counts:
+    """Reads one record by its id and loads it. `named_by`: the payload of a record like it, which may say where it
+    stands. Raises `RecordNotFound`.
+    """
     tally = Tally()
     try:
-        arrivals = complete(context, [_ask(context, external_id, tally)], tally)
+        arrivals = complete(context, [_ask(context, external_id, named_by, tally)], tally)
     finally:
         context.receipt.add_requests(tally.requests)
     batch = classify(context.store, arrivals, Seen.nothing())
@@ -40,8 +43,9 @@ def look_up(context: StreamContext, external_id: str) -> Counts:
     return counts
 
 
-def _ask(context: StreamContext, external_id: str, tally: Tally) -> Arrival:
-    for lookup in context.stream.lookups(context.client.account.credentials, external_id):
+def _ask(context: StreamContext, external_id: str, named_by: Any, tally: Tally) -> Arrival:
+    own = context.stream.address(context.credentials, external_id, named_by) if named_by is not None else None
+    for lookup in [*context.stream.lookups(context.credentials, external_id), *([Lookup(path=own)] if own else [])]:
         try:
             answer = context.client.get(lookup.path, lookup.params, tally)
         except RecordNotFound:

@@ -46,19 +46,22 @@ class Verdicts:
         reader = select(Run.id).where(*same, alive, Run.started_at <= Window.finished_at)
         self._drop(connection, and_(Window.reason == NOTHING_CAME.reason, ~reader.exists()))
 
-    def doubt(self, connection: Connection, scan_id: str | None, span: Span | None, reason: str) -> None:
-        """Takes back the proof of all that was read of `span`, or of a scan that has none: it is read again."""
+    def doubt(self, connection: Connection, scan_id: str | None, span: Span | None, reason: str) -> bool:
+        """Takes back the proof of all that was read of `span`, or of a scan that has none: it is read again.
+
+        Returns whether there was any.
+        """
         within = Window.scan_id == scan_id if span is None else overlaps(span)
-        self._rule(connection, Verdict.UNPROVEN, reason, within)
+        return self._rule(connection, Verdict.UNPROVEN, reason, within)
 
     def doubt_empty(self, connection: Connection, reason: str) -> None:
         """Takes back the proof of what this run read that held no record."""
         held_none = and_(Window.claimed_by == self.holder, Window.fetched == 0)
         self._rule(connection, Verdict.UNPROVEN, reason, held_none)
 
-    def doubt_run(self, connection: Connection, reason: str) -> None:
-        """Takes back the proof of all that this run read."""
-        self._rule(connection, Verdict.UNPROVEN, reason, Window.claimed_by == self.holder)
+    def doubt_run(self, connection: Connection, reason: str) -> bool:
+        """Takes back the proof of all that this run read. Returns whether there was any."""
+        return self._rule(connection, Verdict.UNPROVEN, reason, Window.claimed_by == self.holder)
 
     def doubt_since(self, connection: Connection, age: timedelta, reason: str) -> None:
         """Takes back the proof of what was read within `age`."""
@@ -76,8 +79,9 @@ class Verdicts:
         dropped = {"state": WindowState.SPLIT, "reason": "given up: its run ended before the list had shown a record"}
         connection.execute(update(Window).where(self._done, which).values(**dropped))
 
-    def _rule(self, connection: Connection, verdict: Verdict, reason: str | None, which: ColumnElement[bool]) -> None:
-        connection.execute(update(Window).where(self._done, which).values(verdict=verdict, reason=reason))
+    def _rule(self, connection: Connection, verdict: Verdict, reason: str | None, which: ColumnElement[bool]) -> bool:
+        ruled = update(Window).where(self._done, which).values(verdict=verdict, reason=reason)
+        return connection.execute(ruled).rowcount > 0
 
 
 def overlaps(span: Span) -> ColumnElement[bool]:

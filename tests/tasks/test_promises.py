@@ -415,6 +415,53 @@ def test_silence_after_the_newest_call_went_for_good(own_sandbox: Sandbox, own_o
     assert complete_up_to(own_office) == before
 
 
+@pytest.mark.parametrize("provider", ["sakari", "bird"])
+def test_contacts_that_no_list_shows(own_sandbox: Sandbox, own_office: Office, provider: str) -> None:
+    """A list that omits records from the first day on is not believed where calls name them and their ids are known."""
+    own_office.sync(provider)
+    own_sandbox.deviations.numbers.omits_every = 3
+    own_sandbox.deviations.add("list-omits")
+    run = own_office.sync(provider, CONTACTS)
+
+    assert run.receipt.state == "partial"
+    assert "a contact that a call names and that exists by its id" in str(run.receipt.error)
+    assert contacts_up_to(own_office) is None
+    assert "leaves out records that exist" in str(own_office.sync(provider, CONTACTS).receipt.error)
+
+    own_sandbox.deviations.clear()
+    assert own_office.sync(provider, CONTACTS).receipt.error is None
+    assert contacts_up_to(own_office) is not None
+    assert own_office.ids(provider, CONTACTS) == set(own_sandbox.truth()[provider][CONTACTS])
+
+
+def test_contacts_that_are_gone_are_named(own_sandbox: Sandbox, own_office: Office) -> None:
+    """Contacts that calls name and that were deleted meanwhile prove nothing against the list, nor cost much."""
+    own_office.sync("sakari")
+    for id_ in list(own_sandbox.truth()["sakari"][CONTACTS])[::2]:
+        own_sandbox.remove("sakari", CONTACTS, id_)
+    run = own_office.sync("sakari", CONTACTS)
+
+    assert run.receipt.error is None
+    assert contacts_up_to(own_office) is not None
+
+
+def test_calls_that_no_list_shows(own_sandbox: Sandbox, own_office: Office) -> None:
+    """A call that a leg names and no list shows, though its id is known, takes back what it should have been in."""
+    own_sandbox.deviations.numbers.omits_every = 3
+    own_sandbox.deviations.add("list-omits")
+    run = own_office.sync("bird", full=True)
+
+    assert run.receipt.state == "partial"
+    assert "a call that a call names and that exists by its id" in str(run.receipt.error)
+    assert "leaves out records that exist" in str(own_office.sync("bird").receipt.error)
+
+
+def contacts_up_to(office: Office) -> datetime | None:
+    (status,) = office.rows("SELECT complete_up_to FROM v1.sync_status WHERE stream = 'contacts'")
+    up_to: datetime | None = status["complete_up_to"]
+    return up_to
+
+
 @pytest.mark.parametrize("killed", [True, False], ids=["killed", "stopped"])
 def test_what_was_left_undecided_is_dropped(own_sandbox: Sandbox, own_office: Office, killed: bool) -> None:
     """What a run read empty and could not decide is no evidence: it stays unproven beside no older proof."""
