@@ -7,6 +7,7 @@ from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
+from urllib.parse import unquote
 
 from dotenv import dotenv_values
 from pydantic import (
@@ -21,7 +22,7 @@ from pydantic import (
 )
 
 from models.errors import UsageError
-from models.provider import Provider, Stream
+from models.provider import Provider, Stream, separated
 from models.vocabulary import StreamName
 from tasks.client.limits import Limits
 from tasks.providers import PROVIDERS
@@ -123,6 +124,11 @@ class Account:
     def secrets(self) -> list[str]:
         values = (getattr(self.credentials, name) for name in type(self.credentials).model_fields)
         return [value.get_secret_value() for value in values if isinstance(value, SecretStr)]
+
+    def variables_of(self, path: str) -> list[str]:
+        """The environment variables whose values are a part of an address."""
+        parts, given = set(unquote(path).split("/")), self.credentials.model_dump()
+        return [variable(self.provider, name) for name, value in given.items() if parts & _named(value)]
 
     def streams(self, names: Iterable[StreamName]) -> list[Stream]:
         return [self.provider.stream(name) for name in names]
@@ -248,6 +254,10 @@ def _required(provider: Provider) -> list[str]:
 
 def variable(provider: Provider, field: str) -> str:
     return f"{provider.name}_{field}".upper()
+
+
+def _named(value: object) -> set[str]:
+    return set(separated(value)) if isinstance(value, str) else set()
 
 
 def _validated(model: type[M], values: dict[str, str], prefix: str) -> M:

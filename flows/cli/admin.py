@@ -17,6 +17,7 @@ from tasks.database import one_engine
 from tasks.home import database
 from tasks.identity.linker import undo_merge
 from tasks.identity.merges import Merge, merges
+from tasks.ledger.forget import forget as forget_account
 from tasks.migrate import grant_rights, upgrade
 from tasks.rights import advice
 from tasks.settings import Settings
@@ -78,11 +79,23 @@ def _is_meant(held: list[Merge], *, is_sure: bool) -> bool:
     return input("Take this apart for good? These numbers will never be one person again. [y/N] ").lower() == "y"
 
 
+def forget(options: Namespace) -> int:
+    """One that answers again is simply known again: nothing is lost by it, so nothing is asked."""
+    provider, _, account = options.account.partition(":")
+    with database(Settings()) as url, one_engine(url) as engine:
+        forget_account(engine, provider, account)
+    sys.stdout.write(f"Forgotten: {provider}:{account}\n")
+    return 0
+
+
 def sandbox(options: Namespace) -> int:
     from sandbox.cli import describe_deviations, describe_faults, serve
     from sandbox.deviations.deviations import DEVIATIONS
     from sandbox.faults.faults import FAULTS
 
+    if "help" in options.faults + options.deviations:
+        sys.stdout.write(f"{describe_faults() if 'help' in options.faults else describe_deviations()}\n")
+        return 0
     if unknown := [name for name in options.faults if name not in FAULTS]:
         raise UsageError(f"There is no fault {unknown[0]!r}. There are:\n{describe_faults()}")
     if unknown := [name for name in options.deviations if name not in DEVIATIONS]:

@@ -22,6 +22,7 @@ def parser() -> argparse.ArgumentParser:
         _settings,
         _health,
         _person,
+        _forget,
         _export,
         _metrics,
         _psql,
@@ -174,6 +175,11 @@ def _person(commands: Commands) -> None:
     undo = actions.add_parser("undo", help="give back the persons that a merge made one")
     undo.add_argument("merge", type=int, metavar="MERGE", help="its number, as `person merges` shows it")
     undo.add_argument("--yes", action="store_true", help="do not ask")
+
+
+def _forget(commands: Commands) -> None:
+    sub = _add(commands, "admin", "forget", "forget an account of which nothing was ever stored: its id was mistyped")
+    sub.add_argument("account", metavar="PROVIDER:ACCOUNT", help="as `callweave status` names it")
 
 
 def _export(commands: Commands) -> None:

@@ -8,7 +8,15 @@ from typing import NamedTuple
 import httpx
 from httpx_retries import Retry, RetryTransport
 
-from models.errors import ContractBroken, CredentialsRejected, ProviderUnavailable, RateLimited, error_for_status
+from models.errors import (
+    AccessForbidden,
+    ContractBroken,
+    CredentialsRejected,
+    ProviderUnavailable,
+    RateLimited,
+    RecordNotFound,
+    error_for_status,
+)
 from models.json_text import clean
 from models.provider import Params
 from tasks.client.body import ACCEPTED, unlike_json
@@ -22,6 +30,7 @@ from tasks.settings import Account, credential_variables
 
 TIMEOUT = httpx.Timeout(30, connect=10)
 HEADERS = {"User-Agent": "callweave", "Accept": "application/json", "Accept-Encoding": ACCEPTED}
+DENIED = (AccessForbidden, RecordNotFound)
 RETRIED = {408, 429, *range(500, 600)}
 ONCE = Retry(total=0)
 """For a provider that is down, until it answers again: what is asked then need not find that out again."""
@@ -132,7 +141,12 @@ class Client:
             elsewhere = self.outward(response.headers["Location"].partition("?")[0])
             return kind(f"{provider.title} sends {path} on to {elsewhere} ({status}): check {self._address_variable}.")
         said = quoted(clean(response.content, response.charset_encoding), self._secrets)
-        return kind(f"{provider.title} answered {status} to {path}: {said}")
+        return kind(f"{provider.title} answered {status} to {path}: {said}{self._maybe_mistyped(status, path)}")
+
+    def _maybe_mistyped(self, status: int, path: str) -> str:
+        """Which variables to check, where an address is denied that holds what they say."""
+        names = self.account.variables_of(path) if error_for_status(status) in DENIED else []
+        return f"; is {' or '.join(names)} right?" if names else ""
 
     @property
     def _address_variable(self) -> str:
