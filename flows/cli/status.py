@@ -10,7 +10,7 @@ from models.alerts.incident import Incident
 from models.errors import CallweaveError
 from models.matching.summary import named_by_provider
 from tasks.alerts.store import as_json, read_open
-from tasks.diagnostics.status import GIVEN_UP, REASONS, STATUS, _rows
+from tasks.diagnostics.status import GIVEN_UP, REASONS, STATUS, read, unreconciled
 from tasks.embedded.daemon import Daemon
 from tasks.extract.lookup import GIVEN_UP_AFTER
 from tasks.home import database, refuse_behind
@@ -23,8 +23,8 @@ def status(options: Namespace) -> int:
 
     settings = Settings()
     with database(settings) as url:
-        streams, holes, given_up = _rows(url, STATUS), _rows(url, REASONS), _rows(url, GIVEN_UP)
-        clocks, incidents = calibrations(url), read_open(url)
+        streams, holes, given_up = read(url, STATUS), read(url, REASONS), read(url, GIVEN_UP)
+        clocks, incidents, note = calibrations(url), read_open(url), unreconciled(url)
     wrong = int(options.check and _is_wrong(streams, incidents))
     if options.json:
         document = {"streams": streams, "holes": holes, "never_final": given_up, "calibrations": clocks}
@@ -47,6 +47,7 @@ def status(options: Namespace) -> int:
         headings = ["account", "calls", "from", "to", "for example"]
         terminal.show_rows(headings, [_given_up_row(row) for row in given_up])
     show_calibrations(clocks)
+    sys.stdout.write(f"\n{note}\n" if note else "")
     return wrong
 
 

@@ -15,6 +15,7 @@ from models.errors import UsageError
 from models.request import Request
 from models.vocabulary import RunState, StreamName
 from tasks.database import database_errors, one_engine
+from tasks.diagnostics.status import unreconciled
 from tasks.extract.estimate import estimate
 from tasks.extract.runtime import runtime
 from tasks.extract.stream_run import StreamRun
@@ -40,9 +41,10 @@ def sync(options: Namespace) -> int:
     accounts = _accounts(settings, options.providers)
     _check_filters(accounts, request)
     _refuse_future(settings, request)
-    with running_stack(settings):
+    with running_stack(settings) as url:
         receipts = sync_all(accounts, request)
-    return _report(receipts, as_json=options.json)
+        note = unreconciled(url)
+    return _report(receipts, note, as_json=options.json)
 
 
 def sync_all(accounts: list[Account], request: Request) -> list[RunReceipt]:
@@ -64,9 +66,10 @@ def backfill(options: Namespace) -> int:
     _refuse_future(settings, request)
     if options.dry_run:
         return _estimate(settings, options.provider, request, options)
-    with running_stack(settings):
+    with running_stack(settings) as url:
         receipts = run_all([(account, partial(_backfill_flow, account, request))], request)
-    return _report(receipts, as_json=options.json)
+        note = unreconciled(url)
+    return _report(receipts, note, as_json=options.json)
 
 
 def _refuse_future(settings: Settings, request: Request) -> None:
@@ -111,7 +114,7 @@ def _backfill_flow(account: Account, request: Request, observer: Receipts) -> An
     )
 
 
-def _report(receipts: list[RunReceipt], *, as_json: bool) -> int:
+def _report(receipts: list[RunReceipt], note: str | None, *, as_json: bool) -> int:
     state = RunState.of([one.state for one in receipts])
     for one in receipts:
         if one.error:
@@ -124,6 +127,7 @@ def _report(receipts: list[RunReceipt], *, as_json: bool) -> int:
         terminal.show_json({"state": state, "seconds": round(seconds, 3), "runs": documents})
     else:
         terminal.show(receipts)
+        sys.stdout.write(f"\n{note}\n" if note else "")
     return 0 if state is RunState.COMPLETED else 1
 
 
