@@ -1,0 +1,39 @@
+"""What a system lacks is said of calls that are known well enough; the outcomes are said in words.
+
+Revision: 0021, after 0020.
+"""
+
+from alembic import op
+
+revision = "0021"
+down_revision = "0020"
+branch_labels = None
+depends_on = None
+
+# The rivals are gathered once, not looked up for each call.
+MISSING_IN = """
+WITH side AS MATERIALIZED (SELECT provider, account, covered FROM v1.sync_status WHERE stream = 'calls')
+SELECT u.unified_call_id, l.provider, l.account, u.started_at
+FROM unified_call u
+JOIN carried_line l ON l.own_e164 = u.own_e164 AND l.provider || '/' || l.account <> ALL (u.accounts)
+JOIN side ON (side.provider, side.account) = (l.provider, l.account) AND side.covered @> u.started_at
+WHERE NOT u.hidden_number AND u.outcome NOT IN ('in_progress', 'scheduled', 'unknown')
+  AND u.unified_call_id NOT IN (SELECT m.unified_call_id FROM call_rival r JOIN call_member m USING (call_id))
+"""
+OUTCOMES = (
+    "What became of the call, in either direction: answered (somebody talked), voicemail (a message box took it), "
+    "forwarded (passed on to another number), rejected (refused by the called side), busy, missed (it rang and was not "
+    "answered), cancelled (given up before it was answered), failed (never reached the other side), in_progress, "
+    "scheduled, or unknown (a word of the provider that is not known). The last three may still change"
+)
+MISSING = (
+    "Real calls that an account should hold, being complete over their time and carrying their line, and does not. "
+    "Without those whose number is hidden, that are not over, or that are ambiguous: they may be there unrecognised"
+)
+
+
+# Forward only.
+def upgrade() -> None:
+    op.execute(f"CREATE OR REPLACE VIEW v1.missing_in AS {MISSING_IN}")
+    op.execute(f"COMMENT ON VIEW v1.missing_in IS '{MISSING}'")
+    op.execute(rf"COMMENT ON COLUMN v1.call.outcome IS '{OUTCOMES}'".replace(":", r"\:"))
