@@ -11,6 +11,7 @@ from flows.rendering.explain import coarse_clocks, named, sentences
 from models.errors import CallweaveError
 from models.request import Request
 from models.vocabulary import StreamName
+from models.wording import minute
 from tasks.client.redaction import masked
 from tasks.home import database
 from tasks.prefect_server import prefect_errors
@@ -61,6 +62,8 @@ def show(document: dict[str, Any]) -> None:
     counts = ("records", "changed", "formed", "dissolved")
     counted = ", ".join(f"{name} {document[name]:,}" for name in counts)
     sys.stdout.write(f"Reconciled in {document['seconds']:.1f} s: {counted}.\n")
+    if document["since"]:
+        sys.stdout.write(f"Below: the newest calls, since {minute(document['since'])}; with --full all of them.\n")
     terminal.show_table("Matched", brief_pairs(document["pairs"]))
     show_calibrations(document["calibrations"])
     terminal.show_table("Not matched", brief_reasons(document["unmatched"]))

@@ -13,7 +13,8 @@ depends_on = None
 # The rivals are gathered once, not looked up for each call.
 MISSING_IN = """
 WITH side AS MATERIALIZED (SELECT provider, account, covered FROM v1.sync_status WHERE stream = 'calls')
-SELECT u.unified_call_id, l.provider, l.account, u.started_at
+SELECT u.unified_call_id, l.provider, l.account, u.started_at, u.direction, u.outcome, u.remote_e164, u.own_e164,
+       u.providers AS held_by
 FROM unified_call u
 JOIN carried_line l ON l.own_e164 = u.own_e164 AND l.provider || '/' || l.account <> ALL (u.accounts)
 JOIN side ON (side.provider, side.account) = (l.provider, l.account) AND side.covered @> u.started_at
@@ -31,9 +32,19 @@ MISSING = (
     "Without those whose number is hidden, that are not over, or that are ambiguous: they may be there unrecognised"
 )
 
+COLUMNS = {
+    "direction": "As in v1.unified_call",
+    "outcome": "As in v1.unified_call",
+    "remote_e164": "The other party, as in v1.unified_call",
+    "own_e164": "Our line, as in v1.unified_call",
+    "held_by": "The providers that hold it",
+}
+
 
 # Forward only.
 def upgrade() -> None:
     op.execute(f"CREATE OR REPLACE VIEW v1.missing_in AS {MISSING_IN}")
     op.execute(f"COMMENT ON VIEW v1.missing_in IS '{MISSING}'")
+    for column, meaning in COLUMNS.items():
+        op.execute(f"COMMENT ON COLUMN v1.missing_in.{column} IS '{meaning}'")
     op.execute(rf"COMMENT ON COLUMN v1.call.outcome IS '{OUTCOMES}'".replace(":", r"\:"))

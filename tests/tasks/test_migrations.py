@@ -55,7 +55,9 @@ VIEWS: dict[str, dict[str, str]] = {
     | {"unchanged": BIG, "duplicate": BIG, "rejected": BIG, "deleted": BIG, "error": TEXT}
     | {"started_at": TIME, "ended_at": TIME},
     "coverage_by_hour": {"provider": TEXT, "account": TEXT, "hour": TIME, "calls": BIG, "complete": BOOL},
-    "missing_in": {"unified_call_id": BIG, "provider": TEXT, "account": TEXT, "started_at": TIME},
+    "missing_in": {"unified_call_id": BIG, "provider": TEXT, "account": TEXT, "started_at": TIME}
+    | dict.fromkeys(("direction", "outcome", "remote_e164", "own_e164"), TEXT)
+    | {"held_by": "text[]"},
     "call_history": KEY
     | {"direction": TEXT, "outcome": TEXT, "provider_status": TEXT}
     | {"started_at": TIME, "answered_at": TIME, "ended_at": TIME, "duration_seconds": "integer"}

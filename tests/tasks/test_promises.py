@@ -456,6 +456,18 @@ def test_calls_that_no_list_shows(own_sandbox: Sandbox, own_office: Office) -> N
     assert "leaves out records that exist" in str(own_office.sync("bird").receipt.error)
 
 
+def test_an_account_without_any_call(own_sandbox: Sandbox, own_office: Office) -> None:
+    """A first sync of 90 days without a call is complete, and asks whether this is the account that was meant."""
+    for provider in ("sakari", "bird", "skipcall"):
+        for id_ in list(own_sandbox.truth()[provider][CALLS]):
+            own_sandbox.remove(provider, CALLS, id_)
+        run = own_office.sync(provider)
+
+        assert run.receipt.state == "completed"
+        assert "no call at all" in str(run.receipt.warning)
+        assert own_office.sync(provider).receipt.warning is None
+
+
 def contacts_up_to(office: Office) -> datetime | None:
     (status,) = office.rows("SELECT complete_up_to FROM v1.sync_status WHERE stream = 'contacts'")
     up_to: datetime | None = status["complete_up_to"]
