@@ -18,6 +18,7 @@ class Assumption(StrEnum):
 
     ENVELOPE = "envelope"  # where in the answer the records and the total stand
     PAGE_SIZE = "page_size"  # whether the page size that is asked for is obeyed, and what its parameter is called
+    LARGEST_PAGE = "largest_page"  # whether a page holds as many records as are asked for
     PAGE_BASE = "page_base"  # whether pages count from 1 or from 0
     RANGE = "range"  # whether a range of time holds the calls that began in it
     TOTAL = "total"  # whether the total counts the range that was asked for
@@ -94,6 +95,8 @@ def _with_range(stream: Stream, value: str) -> Stream:
 def _with_pages(stream: Stream, paging: PagePaging, one: Observation) -> Stream:
     if one.assumption is Assumption.PAGE_BASE:
         return replace(stream, paging=replace(paging, start=one.value))
+    if one.assumption is Assumption.LARGEST_PAGE:
+        return replace(stream, paging=replace(paging, limit=int(one.value)))
     if one.assumption is Assumption.PAGE_SIZE and one.value.startswith(FIXED):
         return replace(stream, paging=replace(paging, limit=int(one.value.removeprefix(FIXED))))
     if one.assumption is Assumption.PAGE_SIZE:

@@ -34,6 +34,10 @@ class Paging(Protocol):
         """Records asked for per page."""
 
     @property
+    def is_counted(self) -> bool:
+        """Whether positions are counted, and do not expire as cursors do."""
+
+    @property
     def overlap(self) -> int:
         """Records of the page before with which each page begins."""
 
@@ -75,6 +79,7 @@ class OffsetPaging:
     more: tuple[str, ...] = ("pagination", "hasNext")
     total_at: tuple[str, ...] = ("pagination", "totalCount")
     start: Position = "0"
+    is_counted: bool = True
 
     def params(self, position: Position) -> dict[str, Any]:
         return {"offset": int(position), "limit": self.limit}
@@ -116,7 +121,7 @@ class OffsetPaging:
 
 @dataclass(frozen=True, slots=True)
 class PagePaging:
-    """A page number and a page size; the end by the total, else by the size served, else by a page without news."""
+    """A page number and a page size; the end by the total, else by a page without anything new."""
 
     limit: int
     start: Position = "1"
@@ -129,6 +134,7 @@ class PagePaging:
     last_at: tuple[str, ...] = ()
     """Where the answer says how many pages there are."""
     overlap: int = 0
+    is_counted: bool = True
 
     def params(self, position: Position) -> dict[str, Any]:
         return {self.number_param: int(position), self.size_param: self.limit}
@@ -151,8 +157,8 @@ class PagePaging:
             # A full page is not the last one, whatever the total says: it may count too few.
             is_short = page.count < min(served or self.limit, self.limit) or not page.fresh
             return is_short and (pages - 1) * (served or page.count) + page.count >= total
-        # Where not even the size served is said, only a page without anything new is the end.
-        return not page.fresh or (served is not None and page.count < min(served, self.limit))
+        # The size that is said to be served may be the one that was asked for, and not obeyed.
+        return not page.fresh
 
     def _pages(self, page: Page) -> int | None:
         return _count(_at(page.envelope, self.last_at)) if self.last_at else None
@@ -192,6 +198,7 @@ class CursorPaging:
     token_at: tuple[str, ...] = ("nextPageToken",)
     start: Position = ""
     overlap: int = 0
+    is_counted: bool = False
 
     def params(self, position: Position) -> dict[str, Any]:
         return {"limit": self.limit} | ({self.param: position} if position else {})

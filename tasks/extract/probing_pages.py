@@ -22,7 +22,9 @@ def of_pages(prober: Prober, stream: Stream) -> Iterator[Observation]:
     stream = adapted(stream, [envelope])
     size = _size(prober, stream, variants, first)
     yield size
-    yield _base(prober, adapted(stream, [size]), variants)
+    base = _base(prober, adapted(stream, [size]), variants)
+    yield base
+    yield from _largest(prober, adapted(stream, [size, base]))
 
 
 def _envelope(prober: Prober, stream: Stream, variants: PageVariants) -> tuple[Observation, Rows]:
@@ -77,3 +79,23 @@ def _stands_before(prober: Prober, stream: Stream, page: Rows, first: Rows, assu
     if page.ids & first.ids:
         return False
     return not page.ids & prober.rows(stream, limit=FEW, position=assumed).ids
+
+
+def _largest(prober: Prober, stream: Stream) -> Iterator[Observation]:
+    """Nothing, where the list is shorter than a page, or does not say how long it is."""
+    paging = stream.paging
+    first = prober.rows(stream, limit=paging.limit, position=paging.start)
+    came, total = len(first.texts), paging.total(first.page)
+    if came == paging.limit:
+        words = f"a page holds the {came:,} records that are asked for"
+        yield Observation(Assumption.LARGEST_PAGE, Standing.AS_ASSUMED, str(came), words)
+    elif came and total is not None and came < total and _goes_on(prober, stream, first):
+        words = f"a page holds at most {came:,} records, not the {paging.limit:,} that are asked for"
+        yield Observation(Assumption.LARGEST_PAGE, Standing.OTHERWISE, str(came), words)
+
+
+def _goes_on(prober: Prober, stream: Stream, first: Rows) -> bool:
+    """Whether the list has a second page: else its total counts too many."""
+    following = stream.paging.following(stream.paging.start, first.page)
+    second = following and prober.rows_if_any(stream, limit=stream.paging.limit, position=following)
+    return bool(second and second.ids - first.ids)

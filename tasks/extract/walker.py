@@ -14,7 +14,7 @@ from models.claim import Claim, Part
 from models.coverage import Sizes
 from models.errors import ContractBroken, PositionLost, RecordNotFound, RequestRefused
 from models.pagination import Guard, Page, Paging, Position
-from tasks.extract.window_end import WalkResult, may_stop, narrower, next_part
+from tasks.extract.window_end import WalkResult, is_at_its_end, may_stop, narrower, next_part
 
 MOST_REPEATED = 5
 """Pages in a row that hold records and none of them new: a list that shifts can show a page again, but not so often."""
@@ -71,8 +71,7 @@ class Walker:
         except (RequestRefused, RecordNotFound) as error:
             if not self.result.pages:
                 raise
-            is_all = self.result.total is not None and len(self.result.ids) >= self.result.total
-            if is_all or self._says_end:
+            if self._says_end or is_at_its_end(self.paging, self.result, error):
                 return None
             raise PositionLost(str(error)) from error
 
@@ -119,7 +118,7 @@ class Walker:
             result.head += page.ids
         result.tail, result.last = page.ids, page.arrivals or result.last
         result.ends = [*result.ends[:2], *page.ends]
-        result.pages += 1
+        result.pages, result.largest = result.pages + 1, max(result.largest, seen.count)
         result.filled += bool(seen.count)
 
     def _shared(self, ids: list[str]) -> int:

@@ -9,7 +9,7 @@ from itertools import pairwise
 from models.arrivals import Arrival, Rejection
 from models.claim import Claim, Part
 from models.coverage import Sizes, Span, equal_parts
-from models.errors import ContractBroken
+from models.errors import ContractBroken, ProviderError, RecordNotFound
 from models.pagination import Paging, Position
 
 MOST_PAGES = 10_000
@@ -28,6 +28,8 @@ class WalkResult:
     pages: int = 0
     filled: int = 0
     """Pages that held a record."""
+    largest: int = 0
+    """Records of the page that held most."""
     repeated: int = 0
     """Pages in a row, up to now, that held records and nothing new."""
     empty: int = 0
@@ -89,6 +91,16 @@ def _windows_instead(paging: Paging, result: WalkResult, sizes: Sizes) -> int:
     if result.total is None:
         return 2 if result.filled == sizes.pages and not result.empty else 1
     return min(-(-result.total // (paging.limit * sizes.pages)), sizes.pages) if result.pages == 1 else 1
+
+
+def is_at_its_end(paging: Paging, result: WalkResult, error: ProviderError) -> bool:
+    """Whether a page is refused because it is beyond the last: as many came as are counted; or, where nothing is, the
+    page before was shorter than the others, or than one is to be where it is the only one.
+    """
+    if result.total is not None:
+        return len(result.ids) >= result.total
+    full = result.largest if result.pages > 1 else paging.limit
+    return paging.is_counted and isinstance(error, RecordNotFound) and len(result.tail) < full
 
 
 def may_stop(claim: Claim, paging: Paging, result: WalkResult, settled_before: datetime | None) -> bool:

@@ -78,19 +78,20 @@ def test_offset_by_its_total() -> None:
 
 
 def test_numbered_pages() -> None:
-    """Page numbers start at one and end with a short page."""
-    pages = [page(100, meta={"limit": 100}), page(100, meta={"limit": 100}), page(1, meta={"limit": 100})]
+    """Page numbers start at one and end, where there is no total, with a page that holds nothing."""
+    pages = [page(100, meta={"limit": 100}), page(100, meta={"limit": 100}), page(1, meta={"limit": 100}), page(0)]
 
-    assert walk(PagePaging(limit=100), pages) == ["1", "2", "3"]
+    assert walk(PagePaging(limit=100), pages) == ["1", "2", "3", "4"]
     assert PagePaging(limit=100).params("3") == {"page": 3, "limit": 100}
 
 
 def test_numbered_pages_of_a_smaller_size() -> None:
-    """A provider that serves fewer per page than asked for is still read to its end."""
+    """The size that is said to be served may be the one asked for: a shorter page is not the last one for that."""
     paging = PagePaging(limit=100)
 
     assert paging.following("1", page(25, meta={"limit": 25})) == "2"
-    assert paging.following("2", page(24, meta={"limit": 25})) is None
+    assert paging.following("2", page(24, meta={"limit": 25})) == "3"
+    assert paging.following("1", page(50, meta={"limit": 100})) == "2"
 
 
 def test_numbered_pages_whose_total_says_more() -> None:

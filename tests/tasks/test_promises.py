@@ -66,6 +66,29 @@ def test_numbered_pages(own_office: Office, relay: Relay, base: int, size_name: 
     assert own_office.ids("skipcall") == {one["id"] for one in records}
 
 
+@pytest.mark.parametrize("beyond", [200, 404], ids=["empty", "denied"])
+@pytest.mark.parametrize("total", [True, False], ids=["total", "no-total"])
+def test_pages_smaller_than_they_say(own_office: Office, relay: Relay, total: bool, beyond: int) -> None:
+    """Pages of 50 beside the size that was asked for: every call arrives, whatever stands beyond the last page."""
+    records = skipcall(237)
+
+    def intervene(asked: Asked) -> Reply | None:
+        if asked.path != "/v1/calls":
+            return None
+        page, limit = (int(asked.query[name][0]) for name in ("page", "limit"))
+        size = min(limit, 50)
+        held = records[(page - 1) * size : page * size]
+        meta = {"page": page, "limit": limit} | ({"total": len(records)} if total else {})
+        return reply(200 if held else beyond, {"data": held, "meta": meta})
+
+    relay.intervene = intervene
+    with at_relay(own_office, relay) as office:
+        run = office.sync("skipcall")
+
+    assert (run.receipt.error, run.receipt.state) == (None, "completed")
+    assert own_office.ids("skipcall") == {one["id"] for one in records}
+
+
 FAILURES: list[tuple[str, Json]] = [
     ("sakari", {"success": False, "error": {"code": "ACC-9", "message": "try later"}, "data": [], "pagination": {}}),
     ("bird", {"code": "Internal", "message": "try later", "results": []}),

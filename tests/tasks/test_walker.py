@@ -267,6 +267,25 @@ def test_a_refusal_beyond_the_last_page(refusal: type[Exception]) -> None:
     assert walk.result.ids == set(names(6))
 
 
+@pytest.mark.parametrize(("paging", "ends"), [(NUMBERED, True), (CURSOR, False)], ids=["numbered", "cursor"])
+def test_nothing_behind_a_short_page(paging: Paging, ends: bool) -> None:
+    """Without a total, 404 behind a page that is shorter than the others is the end; a cursor may have expired."""
+    pages = {"": ("a", "b", "c"), "1": ("a", "b", "c"), "A": ("d",), "2": ("d",)}
+
+    def fetch(position: Position) -> RecordPage:
+        if position not in pages:
+            raise RecordNotFound("not found")
+        return page_of(pages[position], nextPageToken="B" if position else "A")
+
+    walk = walker(paging, fetch)
+    if ends:
+        walked(walk)
+        assert walk.result.ids == {"a", "b", "c", "d"}
+    else:
+        with pytest.raises(PositionLost):
+            walked(walk)
+
+
 def test_a_refusal_in_the_middle() -> None:
     """A position that is refused before the total came true is lost: the walk is begun again (PostHog#64704)."""
     with pytest.raises(PositionLost, match="no page 2"):
