@@ -468,6 +468,18 @@ def test_contacts_that_are_gone_are_named(own_sandbox: Sandbox, own_office: Offi
     assert contacts_up_to(own_office) is not None
 
 
+def test_parents_that_are_gone_are_named(own_sandbox: Sandbox, own_office: Office) -> None:
+    """A call that legs name and that was deleted since is denied by its id, and proves nothing against the list."""
+    records = [decoded(body) for body in own_sandbox.truth()["bird"][CALLS].values()]
+    parents = {str(one["parentId"]) for one in records if one.get("parentId")}
+    for id_ in parents & {one["id"] for one in records}:
+        own_sandbox.remove("bird", CALLS, id_)
+    run = own_office.sync("bird", full=True)
+
+    assert run.receipt.error is None
+    assert run.receipt.state == "completed"
+
+
 def test_calls_that_no_list_shows(own_sandbox: Sandbox, own_office: Office) -> None:
     """A call that a leg names and no list shows, though its id is known, takes back what it should have been in."""
     own_sandbox.deviations.numbers.omits_every = 3
