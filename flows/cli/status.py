@@ -9,12 +9,16 @@ from flows.rendering import terminal
 from models.alerts.incident import Incident
 from models.errors import CallweaveError
 from models.matching.summary import named_by_provider
+from models.wording import counted
 from tasks.alerts.store import as_json, read_open
 from tasks.diagnostics.status import GIVEN_UP, REASONS, STATUS, read, unreconciled
 from tasks.embedded.daemon import Daemon
 from tasks.extract.lookup import GIVEN_UP_AFTER
 from tasks.home import database, refuse_behind
 from tasks.settings import Settings
+
+MOST_REASONS = 20
+"""That are shown to people; a long outage may leave many."""
 
 
 def status(options: Namespace) -> int:
@@ -35,13 +39,15 @@ def status(options: Namespace) -> int:
         sys.stdout.write("Nothing was synced yet: try `callweave sync all`.\n")
         return wrong
     _name_accounts([*streams, *holes, *given_up])
-    headings = ["account", "stream", "state", "complete from", "complete up to", "open", "rejected", "last error"]
-    terminal.show_rows(headings, [_status_row(row) for row in streams])
+    headings = ["account", "stream", "state", "complete from", "complete up to", "not proven", "rejected", "last error"]
+    terminal.show_rows(headings, [_status_row(row, holes) for row in streams])
     show_incidents(incidents)
     if holes:
         sys.stdout.write("\nNot proven:\n")
         headings = ["account", "stream", "windows", "from", "to", "reason"]
-        terminal.show_rows(headings, [_hole_row(row) for row in holes])
+        terminal.show_rows(headings, [_hole_row(row) for row in holes[:MOST_REASONS]])
+        if (more := len(holes) - MOST_REASONS) > 0:
+            sys.stdout.write(f"and {counted(more, 'other reason')}: `callweave status --json`\n")
     if given_up:
         sys.stdout.write(f"\nNot final after {GIVEN_UP_AFTER.days} days, and no longer asked for by id:\n")
         headings = ["account", "calls", "from", "to", "for example"]
@@ -84,8 +90,9 @@ def _name_accounts(rows: list[dict[str, Any]]) -> None:
         row["named"] = names[f"{row['provider']}:{row['account']}"]
 
 
-def _status_row(row: dict[str, Any]) -> list[str]:
-    counts = [f"{row['open_windows']:,}", f"{row['rejected_rows']:,}"]
+def _status_row(row: dict[str, Any], holes: list[dict[str, Any]]) -> list[str]:
+    its = [one["windows"] for one in holes if (one["named"], one["stream"]) == (row["named"], row["stream"])]
+    counts = [f"{sum(its):,}", f"{row['rejected_rows']:,}"]
     times = [_short(row["complete_from"]), _short(row["complete_up_to"])]
     return [row["named"], row["stream"], row["state"], *times, *counts, row["last_error"] or ""]
 

@@ -13,7 +13,7 @@ REASONS = text("""
     SELECT provider, account, stream, coalesce(reason, 'waiting to be read') AS reason, count(*) AS windows,
            min(since) AS since, max(until) AS until
     FROM sync_window WHERE NOT filtered AND (state = 'open' OR (state = 'done' AND verdict <> 'proven'))
-    GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 5 DESC LIMIT 20
+    GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 5 DESC
 """)
 GIVEN_UP = text("""
     SELECT provider, account, 'calls' AS stream, count(*) AS calls, min(started_at) AS since, max(started_at) AS until,
