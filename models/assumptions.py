@@ -20,6 +20,7 @@ class Assumption(StrEnum):
     PAGE_SIZE = "page_size"  # whether the page size that is asked for is obeyed, and what its parameter is called
     LARGEST_PAGE = "largest_page"  # whether a page holds as many records as are asked for
     PAGE_BASE = "page_base"  # whether pages count from 1 or from 0
+    END = "end"  # whether a list ends where it says so
     RANGE = "range"  # whether a range of time holds the calls that began in it
     TOTAL = "total"  # whether the total counts the range that was asked for
     LONGEST_RANGE = "longest_range"  # whether a range is refused for its length

@@ -14,7 +14,7 @@ from models.claim import Claim, Part
 from models.coverage import Sizes
 from models.errors import ContractBroken, PositionLost, RecordNotFound, RequestRefused
 from models.pagination import Guard, Page, Paging, Position
-from tasks.extract.window_end import WalkResult, is_at_its_end, may_stop, narrower, next_part
+from tasks.extract.window_end import WalkResult, is_beyond, may_stop, narrower, next_part
 
 MOST_REPEATED = 5
 """Pages in a row that hold records and none of them new: a list that shifts can show a page again, but not so often."""
@@ -71,7 +71,7 @@ class Walker:
         except (RequestRefused, RecordNotFound) as error:
             if not self.result.pages:
                 raise
-            if self._says_end or is_at_its_end(self.paging, self.result, error):
+            if self._says_end or is_beyond(self.paging, self.result, position, error):
                 return None
             raise PositionLost(str(error)) from error
 

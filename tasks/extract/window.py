@@ -163,4 +163,5 @@ def read_otherwise(context: StreamContext, claim: Claim, error: RequestRefused |
 
 
 def _scan(context: StreamContext, claim: Claim) -> Scan:
-    return Scan(context.ledger, context.stream.paging, claim, context.sizes, context.client.limits.scan_requests)
+    most = context.client.limits.scan_requests
+    return Scan(context.ledger, context.stream.paging, claim, context.sizes, most, context.distrust)

@@ -93,14 +93,15 @@ def _windows_instead(paging: Paging, result: WalkResult, sizes: Sizes) -> int:
     return min(-(-result.total // (paging.limit * sizes.pages)), sizes.pages) if result.pages == 1 else 1
 
 
-def is_at_its_end(paging: Paging, result: WalkResult, error: ProviderError) -> bool:
-    """Whether a page is refused because it is beyond the last: as many came as are counted; or, where nothing is, the
-    page before was shorter than the others, or than one is to be where it is the only one.
+def is_beyond(paging: Paging, result: WalkResult, position: Position, error: ProviderError) -> bool:
+    """Whether a page is refused because it stands behind the last: by the total; where none is said, a page that is not
+    found is as good as an empty one, and any refusal is behind a page that was shorter than another. A cursor may have
+    expired, which is no end.
     """
     if result.total is not None:
-        return len(result.ids) >= result.total
+        return len(result.ids) >= result.total or (paging.is_counted and not paging.reaches(position, result.total))
     full = result.largest if result.pages > 1 else paging.limit
-    return paging.is_counted and isinstance(error, RecordNotFound) and len(result.tail) < full
+    return paging.is_counted and (isinstance(error, RecordNotFound) or len(result.tail) < full)
 
 
 def may_stop(claim: Claim, paging: Paging, result: WalkResult, settled_before: datetime | None) -> bool:

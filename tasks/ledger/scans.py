@@ -60,6 +60,8 @@ class Scan:
     sizes: Sizes
     most_requests: int
     """Of all its parts."""
+    distrust: str | None = None
+    """Why it can prove nothing."""
 
     @property
     def part(self) -> Part:
@@ -93,7 +95,7 @@ class Scan:
             self.ledger.finish(connection, self.claim, progress, proof)
             fresh = self._remember(connection, ids)
             if following is not None:
-                self._go_on(connection, following, fresh)
+                self._go_on(connection, following, fresh, progress.provider_total)
             if self._waiting(connection):
                 return Ending(opened_more=following is not None)
             ending = ScanEnd(self, find_missing).judge(connection)
@@ -137,10 +139,13 @@ class Scan:
         """Notes what was seen; returns how much of it the scan had not seen before."""
         rows = select(literal(self.id), texts("ids"))
         noted = upsert(Sighting).from_select(["scan_id", "external_id"], rows).on_conflict_do_nothing()
-        return connection.execute(noted, {"ids": array(sorted(ids))}).rowcount
+        counted = {"preserve_rowcount": True}  # of an INSERT it is else -1
+        return connection.execute(noted, {"ids": array(sorted(ids))}, execution_options=counted).rowcount
 
-    def _go_on(self, connection: Connection, following: Position, fresh: int) -> None:
-        """Opens the next part. Raises `ContractBroken` where the list never ends."""
+    def _go_on(self, connection: Connection, following: Position, fresh: int, total: int | None) -> None:
+        """Opens the next part. Raises `ContractBroken` where the list never ends: it goes on beyond all that it counts,
+        or counts nothing, and a whole part held nothing new.
+        """
         asked = connection.execute(select(func.sum(Window.requests)).where(self.parts)).scalar_one()
         if asked > self.most_requests:
             raise ContractBroken(
@@ -148,7 +153,8 @@ class Scan:
             )
         is_new = self.open(connection, following)
         is_circle = not is_new and self.part.end_position is None
-        if is_circle or (is_new and not fresh):
+        is_counted = total is not None and self.paging.reaches(following, total)
+        if is_circle or (is_new and not fresh and not is_counted):
             raise ContractBroken("the list goes on without an end: its pages run in a circle or stay empty")
 
     def open(self, connection: Connection, position: Position, drifts: int = 0, end: Position | None = None) -> bool:
@@ -182,7 +188,8 @@ class ScanEnd:
             return self._mend(connection, judged.torn)
         if judged.step is Step.DOUBT:
             return self._begin_doubting(connection, parts)
-        proof = judged.proof
+        why = self.scan.distrust
+        proof = Proof(Verdict.UNPROVEN, why, is_denied=True) if why else judged.proof
         if proof is not None:
             is_torn = proof.verdict is not Verdict.PROVEN and not proof.is_denied
             self._rule(connection, proof, moved=is_torn or has_moved(parts))

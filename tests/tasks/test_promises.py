@@ -89,6 +89,43 @@ def test_pages_smaller_than_they_say(own_office: Office, relay: Relay, total: bo
     assert own_office.ids("skipcall") == {one["id"] for one in records}
 
 
+@pytest.mark.parametrize("stream", [CALLS, CONTACTS])
+def test_an_end_that_is_none(own_office: Office, relay: Relay, stream: Any) -> None:
+    """A list that says that it ends, and goes on behind, proves nothing: neither by ranges nor read as a whole."""
+
+    def intervene(asked: Asked) -> Reply | None:
+        if asked.path.rsplit("/", 1)[1] != str(stream):
+            return None
+        whole = decoded(relay.fetched(asked, asked.query | {"limit": ["10"]}))
+        return reply(200, whole | {"pagination": {"hasNext": False}})
+
+    relay.intervene = intervene
+    with at_relay(own_office, relay, "sakari") as office:
+        run = office.sync("sakari", stream)
+
+    assert run.receipt.state == "partial"
+    assert "says that it ends" in str(run.receipt.error)
+    assert own_office.rows("SELECT FROM sync_window WHERE verdict = 'proven' AND fetched > 0") == []
+
+
+def test_a_list_without_an_end(own_office: Office, relay: Relay) -> None:
+    """A list that shows its last page again for ever is left, not followed: a whole part of it held nothing new."""
+
+    def intervene(asked: Asked) -> Reply | None:
+        if not asked.path.endswith("/contacts"):
+            return None
+        held = decoded(relay.fetched(asked, asked.query | {"offset": ["0"]}))
+        return reply(200, held | {"pagination": {"hasNext": True, "totalCount": 150}})
+
+    relay.intervene = intervene
+    with at_relay(own_office, relay, "sakari") as office:
+        office.sizes = Sizes(pages=3)
+        run = office.sync("sakari", CONTACTS)
+
+    assert run.receipt.state == "partial"
+    assert "without an end" in str(run.receipt.error)
+
+
 FAILURES: list[tuple[str, Json]] = [
     ("sakari", {"success": False, "error": {"code": "ACC-9", "message": "try later"}, "data": [], "pagination": {}}),
     ("bird", {"code": "Internal", "message": "try later", "results": []}),
