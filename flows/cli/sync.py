@@ -2,6 +2,7 @@
 
 import sys
 from argparse import Namespace
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -11,7 +12,7 @@ from sqlalchemy import func, select
 from flows.cli.local import connected, run_all, running_stack
 from flows.rendering import terminal
 from flows.rendering.terminal import Receipts
-from models.errors import UsageError
+from models.errors import DatabaseUnavailable, UsageError
 from models.request import Request
 from models.vocabulary import RunState, StreamName
 from tasks.database import database_errors, one_engine
@@ -43,7 +44,7 @@ def sync(options: Namespace) -> int:
     _refuse_future(settings, request)
     with running_stack(settings) as url:
         receipts = sync_all(accounts, request)
-        note = unreconciled(url)
+        note = _waiting(url)
     return _report(receipts, note, as_json=options.json)
 
 
@@ -68,7 +69,7 @@ def backfill(options: Namespace) -> int:
         return _estimate(settings, options.provider, request, options)
     with running_stack(settings) as url:
         receipts = run_all([(account, partial(_backfill_flow, account, request))], request)
-        note = unreconciled(url)
+        note = _waiting(url)
     return _report(receipts, note, as_json=options.json)
 
 
@@ -112,6 +113,13 @@ def _backfill_flow(account: Account, request: Request, observer: Receipts) -> An
         filters=dict(request.filters) or None,
         return_state=True,
     )
+
+
+def _waiting(url: str) -> str | None:
+    """What is left to reconcile; nothing is said of it where the database went away, which the receipts say."""
+    with suppress(DatabaseUnavailable):
+        return unreconciled(url)
+    return None
 
 
 def _report(receipts: list[RunReceipt], note: str | None, *, as_json: bool) -> int:

@@ -35,10 +35,10 @@ def _observations(prober: Prober, stream: Stream) -> Iterator[Observation]:
         yield from RangeProbe(prober, adapted(stream, pages)).observations()
 
 
-def as_it_is(context: StreamContext, *, may_try: bool) -> StreamContext:
-    """The context of a list by what was found of it; `may_try`: tries again what is due."""
+def as_it_is(context: StreamContext, *, may_try: bool, anew: bool = False) -> StreamContext:
+    """The context of a list by what was found of it; `may_try`: tries again what is due, or all of it `anew`."""
     before = known(context.ledger)
-    if may_try and (is_due(context.ledger) or _hides_its_newest(by_observations(context, before))):
+    if may_try and (anew or is_due(context.ledger)):
         found = observe(context)
         keep(context.ledger, found)
         _doubt_what_changed(context, before, found)
@@ -46,7 +46,7 @@ def as_it_is(context: StreamContext, *, may_try: bool) -> StreamContext:
     return by_observations(context, before)
 
 
-def _hides_its_newest(context: StreamContext) -> bool:
+def hides_its_newest(context: StreamContext) -> bool:
     """Whether the list, read as it was found, does not show the newest call within its moment: a range that is read
     otherwise from now on would leave out others with it. Where it cannot be asked, the windows will say why.
     """

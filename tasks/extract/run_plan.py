@@ -46,7 +46,8 @@ class RunPlan:
             self._planner(self.contexts[0]).register()
 
     def open(self) -> None:
-        """Opens the windows of this run, beside those that are open already."""
+        """Opens the windows of this run, beside those that are open already; again where lists turn out otherwise."""
+        self._ranges.clear()
         for context in () if self.request.call_ids else self.contexts:
             self._open(context)
 

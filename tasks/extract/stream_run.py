@@ -28,7 +28,7 @@ from tasks.database import in_transaction
 from tasks.extract.context import StreamContext
 from tasks.extract.left_out import LeftOut, not_proven
 from tasks.extract.lookup import look_again_later, look_up
-from tasks.extract.probes import as_it_is
+from tasks.extract.probes import as_it_is, hides_its_newest
 from tasks.extract.run_plan import RunPlan
 from tasks.extract.runtime import Runtime
 from tasks.extract.window import WindowReader, read_otherwise
@@ -83,14 +83,25 @@ class StreamRun:
 
     def open(self) -> None:
         """Tries what is assumed of the provider, where that is due, and opens the windows of this run."""
+        may_try = not self.plan.is_partial_view
         try:
-            self.contexts[:] = [as_it_is(one, may_try=not self.plan.is_partial_view) for one in self.contexts]
+            self.contexts[:] = [as_it_is(one, may_try=may_try) for one in self.contexts]
+            self.plan.open()
+            if may_try and self._reads_otherwise():
+                self.contexts[:] = [as_it_is(one, may_try=True, anew=True) for one in self.contexts]
+                self.plan.open()
         except ProviderError as error:
             self.failed(error)
             self.stop.set()
             return
-        self.plan.open()
         self.receipt.windows_known = len(self.plan.open_windows())
+
+    def _reads_otherwise(self) -> bool:
+        """Whether a list that is about to be read does not show the newest call. A backfill leaves that to the runs of
+        the schedule: it asks for nothing but its range.
+        """
+        is_asked = not self.request.backfill and self.plan.open_windows()
+        return bool(is_asked) and any(hides_its_newest(one) for one in self.contexts)
 
     def heartbeat(self) -> None:
         self._stored.renew()
