@@ -40,6 +40,13 @@ class RunPlan:
         """All calls of some time."""
         return not self.is_partial_view and self.contexts[0].stream.name is StreamName.CALLS
 
+    @property
+    def begins_with_the_newest(self) -> bool:
+        """Whether the newest call is looked for first: where windows are open, but not for a backfill, which asks for
+        nothing but its range.
+        """
+        return not self.is_partial_view and not self.request.backfill and bool(self.open_windows())
+
     def register(self) -> None:
         """Makes the stream known to `v1.sync_status`."""
         if not self.request.filters:

@@ -87,7 +87,7 @@ class StreamRun:
         try:
             self.contexts[:] = [as_it_is(one, may_try=may_try) for one in self.contexts]
             self.plan.open()
-            if may_try and self._reads_otherwise():
+            if self.plan.begins_with_the_newest and any(map(hides_its_newest, self.contexts)):
                 self.contexts[:] = [as_it_is(one, may_try=True, anew=True) for one in self.contexts]
                 self.plan.open()
         except ProviderError as error:
@@ -95,13 +95,6 @@ class StreamRun:
             self.stop.set()
             return
         self.receipt.windows_known = len(self.plan.open_windows())
-
-    def _reads_otherwise(self) -> bool:
-        """Whether a list that is about to be read does not show the newest call. A backfill leaves that to the runs of
-        the schedule: it asks for nothing but its range.
-        """
-        is_asked = not self.request.backfill and self.plan.open_windows()
-        return bool(is_asked) and any(hides_its_newest(one) for one in self.contexts)
 
     def heartbeat(self) -> None:
         self._stored.renew()
