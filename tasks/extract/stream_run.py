@@ -83,18 +83,16 @@ class StreamRun:
 
     def open(self) -> None:
         """Tries what is assumed of the provider, where that is due, and opens the windows of this run."""
-        may_try = not self.plan.is_partial_view
         try:
-            self.contexts[:] = [as_it_is(one, may_try=may_try) for one in self.contexts]
+            self.contexts[:] = [as_it_is(one, may_try=not self.plan.is_partial_view) for one in self.contexts]
             self.plan.open()
             if self.plan.begins_with_the_newest and any(map(hides_its_newest, self.contexts)):
                 self.contexts[:] = [as_it_is(one, may_try=True, anew=True) for one in self.contexts]
                 self.plan.open()
+            self.receipt.windows_known = len(self.plan.open_windows())
         except ProviderError as error:
             self.failed(error)
             self.stop.set()
-            return
-        self.receipt.windows_known = len(self.plan.open_windows())
 
     def heartbeat(self) -> None:
         self._stored.renew()
