@@ -15,8 +15,7 @@ from tests.support.relay import Asked, Relay, Reply, reply
 START = datetime.now(UTC).replace(microsecond=0) - timedelta(days=3)
 SINCE, UNTIL = START - timedelta(days=12), START + timedelta(hours=1)
 LENGTHS = (0, 1, 3, 37, 50, 99, 100, 101, 150, 237)
-SEEDS = [SystemRandom().randrange(10**6) for _ in range(5)]
-MANY = [pytest.param(SystemRandom().randrange(10**6), marks=pytest.mark.faults) for _ in range(100)]
+NUMBERS = [*range(5), *(pytest.param(number, marks=pytest.mark.faults) for number in range(5, 100))]
 
 
 class Form(NamedTuple):
@@ -131,17 +130,17 @@ def lacking(office: Office, provider: str, form: Form) -> tuple[set[str], bool]:
     return set(missing), any(at in stretch for stretch in status["covered"] or () for at in missing.values())
 
 
-@pytest.mark.parametrize("seed", [*SEEDS, *MANY])
+@pytest.mark.parametrize("number", NUMBERS)
 @pytest.mark.parametrize(("provider", "served"), [("skipcall", numbered), ("sakari", by_offset)])
 def test_a_form(
     own_sandbox: Sandbox,
     own_office: Office,
     provider: str,
     served: Callable[[Form, Asked], Reply | None],
-    seed: int,
+    number: int,
 ) -> None:
     """Whatever a list looks like, no call is missing from what is proven; one that makes sense is proven whole."""
-    form = Form.drawn(seed)
+    form = Form.drawn(SystemRandom().randrange(10**6))
     with Relay(own_sandbox.url) as relay:
         relay.intervene = lambda asked: served(form, asked)
         variable = {f"{provider.upper()}_BASE_URL": relay.url}
