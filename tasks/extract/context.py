@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Engine
+from sqlalchemy import ColumnElement, Engine, and_
 
 from models.coverage import EDGE, Sizes, Span
 from models.provider import Listing, Params, Provider, Stream
@@ -51,6 +51,10 @@ class StreamContext:
     @property
     def credentials(self) -> Any:
         return self.client.account.credentials
+
+    def holds(self, table: Any) -> ColumnElement[bool]:
+        """The condition for the rows of a table that are of this account."""
+        return and_(table.provider == self.key["provider"], table.account == self.key["account"])
 
     def params(self, bounds: Span | None) -> Params:
         """The query of the list for a stretch of time, without its paging."""

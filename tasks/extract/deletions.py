@@ -10,7 +10,6 @@ from datetime import datetime
 from typing import Any, NamedTuple, cast
 
 from sqlalchemy import (
-    ColumnElement,
     Connection,
     Select,
     Text,
@@ -182,7 +181,7 @@ def _still_within(context: StreamContext, one: Missing, alive: set[str]) -> set[
     if not alive:
         return set()
     table = TABLES[context.stream.name]
-    query = select(table.external_id).where(_ours(context), table.external_id.in_(alive))
+    query = select(table.external_id).where(context.holds(table), table.external_id.in_(alive))
     query = query.where(table.deleted_at.is_(None))
     if one.span is not None and table is Call:
         query = query.where(Call.started_at >= one.span.since, Call.started_at < one.span.until)
@@ -194,7 +193,7 @@ def _expected(context: StreamContext, span: Span | None, began_at: datetime) -> 
     """Ids of the records that a reading begun at `began_at` should hold."""
     table = TABLES[context.stream.name]
     alive = and_(table.deleted_at.is_(None), table.vanished_at.is_(None), table.first_seen_at < began_at)
-    ours = and_(_ours(context), alive, table.scope == context.listing.scope)
+    ours = and_(context.holds(table), alive, table.scope == context.listing.scope)
     if span is None or table is not Call:
         return select(table.external_id).where(ours)
     # By time first: until the first ANALYZE the planner would rather walk through all calls of the account.
@@ -205,23 +204,18 @@ def _expected(context: StreamContext, span: Span | None, began_at: datetime) -> 
     return select(found.c.external_id).where(found.c.ours)
 
 
-def _ours(context: StreamContext) -> ColumnElement[bool]:
-    table = TABLES[context.stream.name]
-    return and_(table.provider == context.key["provider"], table.account == context.key["account"])
-
-
 def _count(context: StreamContext) -> int:
     table = TABLES[context.stream.name]
     query = select(func.count()).select_from(table)
     with database_errors(), context.engine.connect() as connection:
-        return connection.execute(query.where(_ours(context), table.vanished_at.is_(None))).scalar_one()
+        return connection.execute(query.where(context.holds(table), table.vanished_at.is_(None))).scalar_one()
 
 
 def _extent(context: StreamContext, ids: list[str]) -> tuple[datetime | None, datetime | None]:
     if context.stream.name is not StreamName.CALLS:
         return None, None
     among = Call.external_id == any_(literal(ids, ARRAY(Text)))
-    query = select(func.min(Call.started_at), func.max(Call.started_at)).where(_ours(context), among)
+    query = select(func.min(Call.started_at), func.max(Call.started_at)).where(context.holds(Call), among)
     with database_errors(), context.engine.connect() as connection:
         since, until = connection.execute(query).one()
         return since, until
@@ -234,8 +228,8 @@ def ask_by_id(context: StreamContext, external_id: str) -> datetime | str | None
     """
     table, tally = TABLES[context.stream.name], Tally()
     with database_errors(), context.engine.connect() as connection:
-        query = select(table.payload, func.clock_timestamp()).where(_ours(context), table.external_id == external_id)
-        row = connection.execute(query).one()
+        query = select(table.payload, func.clock_timestamp()).where(context.holds(table))
+        row = connection.execute(query.where(table.external_id == external_id)).one()
         payload, now = cast("dict[str, Any]", row[0]), cast("datetime", row[1])
     path = context.stream.address(context.credentials, external_id, payload)
     if path is None:
@@ -263,6 +257,6 @@ def _mark(connection: Connection, context: StreamContext, gone: list[tuple[str, 
 def _mark_one(connection: Connection, context: StreamContext, external_id: str, asked_at: datetime) -> bool:
     """Whether the record was marked: not one that has come again since the provider was asked."""
     table = TABLES[context.stream.name]
-    same = and_(_ours(context), table.external_id == external_id, table.observed_at < asked_at)
+    same = and_(context.holds(table), table.external_id == external_id, table.observed_at < asked_at)
     values: dict[str, Any] = {"vanished_at": func.now(), "changed_at": func.now()}
     return bool(connection.execute(update(table).where(same, table.vanished_at.is_(None)).values(**values)).rowcount)

@@ -84,7 +84,7 @@ def not_final(context: StreamContext, asked: Span) -> list[str]:
     query = (
         select(Call.external_id)
         .outerjoin(Settling, same)
-        .where(Call.provider == context.key["provider"], Call.account == context.key["account"])
+        .where(context.holds(Call))
         .where(~Call.is_final, Call.vanished_at.is_(None), ~about_to_be_read)
         .where(Call.started_at >= asked.since, Call.started_at < asked.until)
         .where(Call.started_at > func.now() - GIVEN_UP_AFTER)
@@ -118,5 +118,5 @@ def forget_settled(context: StreamContext) -> None:
         .where(or_(Call.is_final, Call.started_at <= func.now() - GIVEN_UP_AFTER))
         .exists()
     )
-    ours = and_(Settling.provider == context.key["provider"], Settling.account == context.key["account"])
-    in_transaction(context.engine, lambda connection: connection.execute(delete(Settling).where(ours, settled)))
+    forgotten = delete(Settling).where(context.holds(Settling), settled)
+    in_transaction(context.engine, lambda connection: connection.execute(forgotten))

@@ -15,7 +15,6 @@ from models.vocabulary import StreamName
 from tasks.database import database_errors, in_transaction
 from tasks.extract.context import StreamContext
 from tasks.extract.lookup import look_up
-from tasks.extract.newest_call import ours
 from tasks.ledger.observations import try_next_time
 
 NEWEST_CALLS = 10_000
@@ -86,7 +85,7 @@ def _doubt(context: StreamContext, connection: Connection, found: list[str], rea
     verdicts = context.ledger.verdicts
     if context.stream.name is not StreamName.CALLS:
         return verdicts.doubt_run(connection, reason)
-    query = select(Call.started_at).where(*ours(context, Call), Call.external_id.in_(found))
+    query = select(Call.started_at).where(context.holds(Call), Call.external_id.in_(found))
     doubted = [verdicts.doubt(connection, None, instant(at), reason) for at in connection.execute(query).scalars()]
     return any(doubted)
 
@@ -104,18 +103,18 @@ def _began(context: StreamContext, connection: Connection) -> datetime | None:
 
 def _contacts(context: StreamContext, began: datetime) -> Select[str, Any]:
     """Contacts that the newest calls named before `began` and that are not held."""
-    calls = select(Call.contact_external_id.label("id"), Call.observed_at).where(*ours(context, Call))
+    calls = select(Call.contact_external_id.label("id"), Call.observed_at).where(context.holds(Call))
     newest = calls.order_by(Call.started_at.desc()).limit(NEWEST_CALLS).subquery()
-    held = select(Contact.id).where(*ours(context, Contact), Contact.external_id == newest.c.id)
+    held = select(Contact.id).where(context.holds(Contact), Contact.external_id == newest.c.id)
     named = and_(newest.c.id != "", newest.c.observed_at < began)
     return select(newest.c.id, null()).where(named, ~held.exists()).group_by(newest.c.id)
 
 
 def _parents(context: StreamContext, began: datetime) -> Select[str, Any]:
     """Calls that those which came or changed since `began` name as the one that they are legs of, not held."""
-    calls = select(Call.parent_external_id.label("id"), Call.payload).where(*ours(context, Call))
+    calls = select(Call.parent_external_id.label("id"), Call.payload).where(context.holds(Call))
     newest = calls.where(Call.changed_at >= began).order_by(Call.changed_at.desc()).limit(NEWEST_CALLS).subquery()
     parent = aliased(Call)
-    held = select(parent.id).where(*ours(context, parent), parent.external_id == newest.c.id)
+    held = select(parent.id).where(context.holds(parent), parent.external_id == newest.c.id)
     leg = func.array_agg(newest.c.payload)[1]
     return select(newest.c.id, leg).where(newest.c.id != "", ~held.exists()).group_by(newest.c.id)

@@ -3,10 +3,10 @@
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, and_, func, select
+from sqlalchemy import and_, func, select
 
 from models.coverage import LAG, instant
-from models.tables.records import Call, Contact
+from models.tables.records import Call
 from tasks.client.transport import Tally
 from tasks.database import database_errors
 from tasks.extract.context import StreamContext
@@ -35,15 +35,10 @@ def hidden_call(context: StreamContext) -> str | None:
     return None
 
 
-def ours(context: StreamContext, table: type[Call | Contact]) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
-    """The conditions for what is held of the context's account."""
-    return table.provider == context.key["provider"], table.account == context.key["account"]
-
-
 def _newest(context: StreamContext) -> list[Held]:
     alive = and_(Call.deleted_at.is_(None), Call.vanished_at.is_(None), Call.scope == context.listing.scope)
     old_enough = Call.started_at < func.now() - LAG
-    query = select(Call.external_id, Call.started_at).where(*ours(context, Call), alive, old_enough)
+    query = select(Call.external_id, Call.started_at).where(context.holds(Call), alive, old_enough)
     with database_errors(), context.engine.connect() as connection:
         return [Held(*row) for row in connection.execute(query.order_by(Call.started_at.desc()).limit(MOST_ASKED))]
 

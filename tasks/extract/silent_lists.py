@@ -10,7 +10,7 @@ from models.vocabulary import StreamName
 from tasks.database import database_errors, in_transaction
 from tasks.extract.context import StreamContext
 from tasks.extract.lookup import look_up
-from tasks.extract.newest_call import hidden_call, ours
+from tasks.extract.newest_call import hidden_call
 from tasks.ledger.observations import try_next_time
 
 MOST_CALLS = 20
@@ -51,14 +51,14 @@ def _hidden_contact(context: StreamContext) -> str | None:
             look_up(context, external_id)
             break
     alive = and_(Contact.deleted_at.is_(None), Contact.vanished_at.is_(None))
-    query = select(Contact.external_id).where(*ours(context, Contact), alive).limit(1)
+    query = select(Contact.external_id).where(context.holds(Contact), alive).limit(1)
     with database_errors(), context.engine.connect() as connection:
         return connection.execute(query).scalar_one_or_none()
 
 
 def _named_contacts(context: StreamContext) -> dict[str, None]:
     """Those of the newest calls first: the provider may have deleted some since."""
-    named = select(Call.contact_external_id).where(*ours(context, Call), Call.contact_external_id != "")
+    named = select(Call.contact_external_id).where(context.holds(Call), Call.contact_external_id != "")
     with database_errors(), context.engine.connect() as connection:
         ids = connection.execute(named.order_by(Call.started_at.desc()).limit(MOST_CALLS)).scalars()
         return dict.fromkeys(str(id_) for id_ in ids)
