@@ -28,7 +28,8 @@ def status(options: Namespace) -> int:
     settings = Settings()
     with database(settings) as url:
         streams, holes, given_up = read(url, STATUS), read(url, REASONS), read(url, GIVEN_UP)
-        clocks, incidents, note = calibrations(url), read_open(url), unreconciled(url)
+        clocks, incidents = calibrations(url), read_open(url)
+        note = None if options.json else unreconciled(url)
     wrong = int(options.check and _is_wrong(streams, incidents))
     if options.json:
         document = {"streams": streams, "holes": holes, "never_final": given_up, "calibrations": clocks}

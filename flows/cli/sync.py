@@ -44,7 +44,7 @@ def sync(options: Namespace) -> int:
     _refuse_future(settings, request)
     with running_stack(settings) as url:
         receipts = sync_all(accounts, request)
-        note = _waiting(url)
+        note = None if options.json else _waiting(url)
     return _report(receipts, note, as_json=options.json)
 
 
@@ -69,7 +69,7 @@ def backfill(options: Namespace) -> int:
         return _estimate(settings, options.provider, request, options)
     with running_stack(settings) as url:
         receipts = run_all([(account, partial(_backfill_flow, account, request))], request)
-        note = _waiting(url)
+        note = None if options.json else _waiting(url)
     return _report(receipts, note, as_json=options.json)
 
 

@@ -12,6 +12,7 @@ from models.errors import (
     AccessForbidden,
     ContractBroken,
     CredentialsRejected,
+    ProviderError,
     ProviderUnavailable,
     RateLimited,
     RecordNotFound,
@@ -141,11 +142,11 @@ class Client:
             elsewhere = self.outward(response.headers["Location"].partition("?")[0])
             return kind(f"{provider.title} sends {path} on to {elsewhere} ({status}): check {self._address_variable}.")
         said = quoted(clean(response.content, response.charset_encoding), self._secrets)
-        return kind(f"{provider.title} answered {status} to {path}: {said}{self._maybe_mistyped(status, path)}")
+        return kind(f"{provider.title} answered {status} to {path}: {said}{self._maybe_mistyped(kind, path)}")
 
-    def _maybe_mistyped(self, status: int, path: str) -> str:
+    def _maybe_mistyped(self, kind: type[ProviderError], path: str) -> str:
         """Which variables to check, where an address is denied that holds what they say."""
-        names = self.account.variables_of(path) if error_for_status(status) in DENIED else []
+        names = self.account.variables_of(path) if kind in DENIED else []
         return f"; is {' or '.join(names)} right?" if names else ""
 
     @property

@@ -26,15 +26,16 @@ class LeftOut:
 
     @property
     def is_nothing(self) -> bool:
-        return not (self._missing or self._empty or self._unlisted)
+        return not (self._missing or self._empty or any(map(unlisted, self._whole)))
 
     @property
     def _empty(self) -> list[StreamContext]:
         return [context for context in self.plan.contexts if read_nothing(context)]
 
     @property
-    def _unlisted(self) -> list[StreamContext]:
-        return [] if self.plan.is_partial_view else [one for one in self.plan.contexts if unlisted(one)]
+    def _whole(self) -> list[StreamContext]:
+        """Lists that were read for all that they hold, not for some records or through a filter."""
+        return [] if self.plan.is_partial_view else self.plan.contexts
 
     def settle(self) -> Iterator[str]:
         """Marks as deleted what the provider denies. Yields why lists are not believed, or deletes are held back."""
@@ -48,7 +49,7 @@ class LeftOut:
         for context in self._empty:
             if reason := settle_silence(context):
                 yield not_proven(reason)
-        for context in self._unlisted:
+        for context in self._whole:
             if reason := settle_unlisted(context):
                 yield not_proven(reason)
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from models.assumptions import FIXED, Assumption, Observation, Standing, adapted
 from models.errors import ContractBroken, RecordNotFound, RequestRefused
-from models.pagination import OffsetPaging, PagePaging
+from models.pagination import OffsetPaging, PagePaging, Position
 from models.provider import PageVariants, Stream
 from tasks.extract.prober import Prober, Rows
 
@@ -32,14 +32,13 @@ def of_pages(prober: Prober, stream: Stream) -> Iterator[Observation]:
 def _end(prober: Prober, stream: Stream, paging: OffsetPaging) -> Observation:
     """Of a first page that says that nothing follows: whether that is so."""
     first = prober.rows(stream, limit=paging.limit, position=paging.start)
-    if first.ids and paging.following(paging.start, first.page) is None:
-        beyond = prober.rows_if_any(stream, limit=paging.limit, position=str(len(first.texts)))
-        if beyond is not None and beyond.ids - first.ids:
-            words = (
-                f"the list says that it ends after {len(first.texts):,} records, and goes on: nothing of it is proven "
-                "complete. Report it"
-            )
-            return Observation(Assumption.END, Standing.UNCLEAR, "unclear", words)
+    says_end = first.ids and paging.following(paging.start, first.page) is None
+    if says_end and _goes_on(prober, stream, first, str(len(first.texts))):
+        words = (
+            f"the list says that it ends after {len(first.texts):,} records, and goes on: nothing of it is proven "
+            "complete. Report it"
+        )
+        return Observation(Assumption.END, Standing.UNCLEAR, "unclear", words)
     return Observation(Assumption.END, Standing.AS_ASSUMED, "", "the list ends where it says so")
 
 
@@ -116,13 +115,12 @@ def _largest(prober: Prober, stream: Stream) -> Iterator[Observation]:
     if came == paging.limit:
         words = f"a page holds the {came:,} records that are asked for"
         yield Observation(Assumption.LARGEST_PAGE, Standing.AS_ASSUMED, str(came), words)
-    elif came and _goes_on(prober, stream, first):
+    elif came and _goes_on(prober, stream, first, str(int(paging.start) + 1)):
         words = f"a page holds at most {came:,} records, not the {paging.limit:,} that are asked for"
         yield Observation(Assumption.LARGEST_PAGE, Standing.OTHERWISE, str(came), words)
 
 
-def _goes_on(prober: Prober, stream: Stream, first: Rows) -> bool:
+def _goes_on(prober: Prober, stream: Stream, first: Rows, behind: Position) -> bool:
     """Whether there is a second page, whatever the answer says: its total may count too many, or the page alone."""
-    second_page = str(int(stream.paging.start) + 1)
-    second = prober.rows_if_any(stream, limit=stream.paging.limit, position=second_page)
+    second = prober.rows_if_any(stream, limit=stream.paging.limit, position=behind)
     return second is not None and bool(second.ids - first.ids)
